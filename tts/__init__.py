@@ -1,0 +1,76 @@
+"""Test-time scaling for scale-wise autoregressive image models (not text-to-speech).
+
+Importing this package does not import torch; names that need it load on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tts.hookspecs import hookimpl
+from tts.specs import (
+    BackboneRequest,
+    BackboneSpec,
+    CollectDefaults,
+    LossSpec,
+    SamplingDefaults,
+    ScorerRequest,
+    ScorerSpec,
+    SelectorRequest,
+    SelectorSpec,
+)
+
+if TYPE_CHECKING:
+    from tts.interfaces import (
+        Backbone,
+        BackboneInfo,
+        BackboneState,
+        Proposals,
+        ScaleEvent,
+        Scorer,
+        SelectionContext,
+        Selector,
+    )
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Backbone": "tts.interfaces",
+    "BackboneInfo": "tts.interfaces",
+    "BackboneState": "tts.interfaces",
+    "Proposals": "tts.interfaces",
+    "ScaleEvent": "tts.interfaces",
+    "Scorer": "tts.interfaces",
+    "SelectionContext": "tts.interfaces",
+    "Selector": "tts.interfaces",
+}
+
+__all__ = [
+    "Backbone",
+    "BackboneInfo",
+    "BackboneRequest",
+    "BackboneSpec",
+    "BackboneState",
+    "CollectDefaults",
+    "LossSpec",
+    "Proposals",
+    "SamplingDefaults",
+    "ScaleEvent",
+    "Scorer",
+    "ScorerRequest",
+    "ScorerSpec",
+    "SelectionContext",
+    "Selector",
+    "SelectorRequest",
+    "SelectorSpec",
+    "__version__",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch only when it is asked for."""
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'tts' has no attribute {name!r}")

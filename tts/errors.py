@@ -1,0 +1,38 @@
+"""Errors that the user can mend: printed as one line, never as a traceback."""
+
+from __future__ import annotations
+
+
+class TtsError(Exception):
+    """Base of every error that the user can mend.
+
+    The message is one line, lower case, without a full stop: the value, the rule and the next step.
+    """
+
+    exit_code = 1
+
+
+class UsageError(TtsError):
+    """A value that the user gave is wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class RunError(TtsError):
+    """A run that started properly has failed (exit code 1)."""
+
+
+class PluginError(UsageError):
+    """A plugin that the run asks for is missing, broken or ambiguous."""
+
+
+class CheckpointError(UsageError):
+    """A file of weights, tokens or scores cannot be used for this run."""
+
+
+class ShapeError(TtsError):
+    """A plugin returned a tensor of the wrong shape or dtype."""
+
+
+class ScoreError(RunError):
+    """A scorer returned NaN or infinity."""

@@ -1,0 +1,188 @@
+"""The contract between the search loop and its parts.
+
+Axis letters: B images, M candidates, L tokens of a scale, V codes, C code channels, H W the latent grid,
+K scales. Scale indices are zero-based in code; the paper and the command line count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from tts.specs import SamplingDefaults
+
+
+@dataclass(frozen=True)
+class BackboneInfo:
+    """Facts of a built backbone that the loop, the scorers and the stores rely on.
+
+    ``schedule`` holds the side of each scale, ``grid`` the latent side H = W that scorers see.
+    ``stochastic[k]`` says whether tokens of scale k are drawn at random; where it is false all candidates
+    would be equal and the loop draws one. ``guidance`` names the rule, ``uint8`` the family's rule for
+    8-bit images (``truncate`` or ``round``).
+    """
+
+    name: str
+    family: str
+    schedule: tuple[int, ...]
+    codebook_size: int
+    channels: int
+    grid: int
+    classes: int
+    image_size: int
+    guidance: str
+    sampling: SamplingDefaults
+    stochastic: tuple[bool, ...]
+    uint8: str = "truncate"
+
+    @property
+    def scales(self) -> int:
+        """Number of scales K."""
+        return len(self.schedule)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Number of tokens of each scale."""
+        return tuple(side * side for side in self.schedule)
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens of an image, all scales together."""
+        return sum(self.lengths)
+
+
+class BackboneState(Protocol):
+    """The generation of one batch. Per scale: ``logits``, then ``propose`` at will, then ``commit``.
+
+    A state may also offer ``reindex(rows)``, which keeps the given rows of the batch (with repetition, both
+    guidance halves): reserved for methods that keep several hypotheses an image.
+    """
+
+    def logits(self) -> Tensor:
+        """Guided logits (B, L_k, V), float32, of the current scale; one transformer pass."""
+        ...
+
+    def propose(self, tokens: Tensor) -> Tensor:
+        """What a scorer sees of candidates (B, M, L_k): maps (B, M, C, H, W), float32. Changes nothing."""
+        ...
+
+    def commit(self, tokens: Tensor) -> None:
+        """Take tokens (B, L_k) as the current scale's map and go on to the next scale."""
+        ...
+
+    def decode(self) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1], float32, once all scales are committed."""
+        ...
+
+
+class Backbone(Protocol):
+    """A scale-wise model with its tokenizer."""
+
+    info: BackboneInfo
+
+    def begin(self, labels: Tensor, cfg: float) -> BackboneState:
+        """Start a batch for class labels (B,) at guidance strength ``cfg``."""
+        ...
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Token maps (B, sum L_k), int64, scales concatenated, of images (B, 3, H, W) in [0, 1]."""
+        ...
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] of token maps (B, sum L_k)."""
+        ...
+
+    def views(self, tokens: Tensor) -> list[Tensor]:
+        """The scorer's view (B, C, H, W) at each scale of recorded token maps (B, sum L_k)."""
+        ...
+
+    def weights_hash(self) -> str:
+        """SHA-256 over the files that the weights came from."""
+        ...
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Candidates of one scale, as a scorer sees them.
+
+    ``labels`` (B,), ``tokens`` (B, M, L_k), ``maps`` (B, M, C, H, W), ``log_probs`` (B, M, L_k): each
+    token's log-probability under the filtered distribution that it was drawn from.
+    """
+
+    scale: int
+    labels: Tensor
+    tokens: Tensor
+    maps: Tensor
+    log_probs: Tensor
+
+
+class Scorer(Protocol):
+    """Judges candidates; higher is better. ``name`` appears in errors and records."""
+
+    name: str
+
+    def score(self, proposals: Proposals) -> Tensor:
+        """Scores (B, M), float32, finite. A candidate's score must not depend on the others."""
+        ...
+
+
+@dataclass(frozen=True)
+class SelectionContext:
+    """What a selector may use to choose.
+
+    ``scores`` (B, M); ``uniforms`` (B, M) in (0, 1), one reproducible draw for each candidate;
+    ``tokens`` (B, M, L_k); ``maps()`` makes the candidates' maps (B, M, C, H, W) anew.
+    """
+
+    scale: int
+    labels: Tensor
+    scores: Tensor
+    uniforms: Tensor
+    tokens: Tensor
+    maps: Callable[[], Tensor]
+
+
+class Selector(Protocol):
+    """Chooses one candidate an image. ``needs_scores`` is false for selectors that ignore the scorer."""
+
+    name: str
+    needs_scores: bool
+
+    def select(self, context: SelectionContext) -> Tensor:
+        """Index (B,), int64, of the chosen candidate of each image."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScaleEvent:
+    """A choice that was made at one scale: what ``tts_after_scale`` observers receive.
+
+    ``labels`` (B,), ``seeds`` (B,), ``scores`` (B, M), ``choice`` (B,), ``tokens`` (B, M, L_k).
+    """
+
+    scale: int
+    labels: Tensor
+    seeds: Tensor
+    scores: Tensor
+    choice: Tensor
+    tokens: Tensor
+
+    @cached_property
+    def duplicates(self) -> Tensor:
+        """Number (B,) of candidates that repeat an earlier candidate of the same image."""
+        distinct = [torch.unique(row, dim=0).shape[0] for row in self.tokens]
+        return self.tokens.shape[1] - torch.tensor(distinct)
+
+
+@runtime_checkable
+class SupportsReindex(Protocol):
+    """A state that can keep several hypotheses an image."""
+
+    def reindex(self, rows: Tensor) -> Any:
+        """Keep the given rows (R,) of the batch."""
+        ...
