@@ -1,0 +1,97 @@
+"""Golden tensors, and synthetic checkpoints whose every tensor is a pure function of its key and shape."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+GOLDEN = Path(__file__).parent / "golden"
+SCHEDULES = {
+    30: (1, 2, 3, 4),
+    680: (1, 2, 3, 4, 5, 6, 8, 10, 13, 16),
+    2240: (1, 2, 3, 4, 6, 9, 13, 18, 24, 32),
+}
+
+torch.set_num_threads(2)
+
+
+def synthetic_tensor(key: str, shape: list[int]) -> Tensor:
+    """The reference's rule: seeded by the key, scaled by kind and shape."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
+    if key.endswith("scale_mul_1H11"):
+        return math.log(4) + 0.1 * x
+    if len(shape) >= 2:
+        return x / math.sqrt(math.prod(shape[1:]))
+    if key.endswith(".weight"):
+        return 1 + 0.1 * x
+    return 0.02 * x
+
+
+def _fixed_tensor(key: str, shape: list[int]) -> Tensor | None:
+    """Tensors that keep the value the architecture gives them."""
+    if key == "lvl_1L":
+        sides = torch.tensor(SCHEDULES[shape[1]])
+        return torch.repeat_interleave(torch.arange(len(sides)), sides**2)[None]
+    if key == "attn_bias_for_masking":
+        level = _fixed_tensor("lvl_1L", [1, shape[2]])
+        return torch.where(level[0, :, None] >= level[0], 0.0, -torch.inf)[None, None]
+    if key.endswith(("zero_k_bias", "ema_vocab_hit_SV")):
+        return torch.zeros(shape)
+    return None
+
+
+def build_state(name: str) -> dict[str, Tensor]:
+    """The synthetic state dict of a checkpoint of ``checkpoints.json``."""
+    keys = json.loads((GOLDEN / "checkpoints.json").read_text())[name]
+    state = {}
+    for key, (shape, _) in keys.items():
+        fixed = _fixed_tensor(key, shape)
+        state[key] = synthetic_tensor(key, shape) if fixed is None else fixed
+    return state
+
+
+def relative_error(ours: Tensor, reference: Tensor) -> float:
+    """max |a - b| / max |reference| over a tensor."""
+    assert ours.shape == reference.shape, (ours.shape, reference.shape)
+    return float((ours - reference).abs().max() / reference.abs().max())
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], dict[str, Tensor]]:
+    """Loads a golden file by name."""
+    return lambda name: load_file(GOLDEN / f"{name}.safetensors")
+
+
+@pytest.fixture(scope="session")
+def synthetic_state() -> Callable[[str], dict[str, Tensor]]:
+    """Builds a synthetic state dict by checkpoint name."""
+    return build_state
+
+
+@pytest.fixture(scope="session")
+def error() -> Callable[[Tensor, Tensor], float]:
+    """The reference's relative error."""
+    return relative_error
+
+
+@pytest.fixture(scope="session")
+def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
+    """Transformer and tokenizer of a tiny model, saved as the authors publish them."""
+    folder = tmp_path_factory.mktemp("published")
+
+    def make(name: str) -> tuple[Path, Path]:
+        files = (folder / f"{name}.pth", folder / "vae_tiny.pth")
+        for file, key in zip(files, (name, "vae_tiny"), strict=True):
+            if not file.exists():
+                torch.save(build_state(key), file)
+        return files
+
+    return make

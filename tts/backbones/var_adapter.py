@@ -1,0 +1,139 @@
+"""VAR as a backbone: residual fusion, so a scorer sees e_k = F(r_<=k) (LSRS paper, section 3.3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tts.backbones.storage import (
+    TOKENIZER_FILE,
+    TRANSFORMER_FILE,
+    embedded_folder,
+    hash_files,
+    load_folder,
+    load_published,
+)
+from tts.backbones.var import VarTransformer
+from tts.backbones.vqvae import Vqvae
+from tts.interfaces import BackboneInfo
+from tts.specs import BackboneRequest
+
+
+class VarState:
+    """One batch on its way through the scales; f_hat (B, C, H, W) is the running latent."""
+
+    def __init__(self, backbone: VarBackbone, labels: Tensor, cfg: float) -> None:
+        self.transformer, self.tokenizer = backbone.transformer, backbone.tokenizer
+        self.batch = labels.shape[0]
+        self.cfg = cfg
+        self.scale = 0
+        if cfg:  # the second half of the rows is the unconditional one
+            labels = torch.cat((labels, torch.full_like(labels, backbone.info.classes)))
+        self.condition = self.transformer.condition(labels)  # R D
+        self.modulations = self.transformer.modulations(self.condition)
+        self.caches = self.transformer.new_caches(labels.shape[0])
+        self.f_hat = self.tokenizer.quantize.empty_latent(self.batch)  # B C H W
+
+    def logits(self) -> Tensor:
+        """Guided logits (B, L_k, V) of the current scale."""
+        inputs = None
+        if self.scale:
+            inputs = self.tokenizer.quantize.next_input(self.f_hat, self.scale)  # B L C
+            inputs = inputs.repeat(self.condition.shape[0] // self.batch, 1, 1)  # R L C
+        x = self.transformer.embed(inputs, self.condition, self.scale)  # R L D
+        start, _ = self.transformer.span(self.scale)
+        for block, six, cache in zip(self.transformer.blocks, self.modulations, self.caches, strict=True):
+            x = block(x, six, start, cache)
+        return self._guide(self.transformer.classify(x, self.condition))
+
+    def _guide(self, logits: Tensor) -> Tensor:
+        """(1 + t) cond - t uncond with t growing linearly from 0 to cfg over the scales; 0 is off."""
+        if not self.cfg:
+            return logits
+        conditional, unconditional = logits.chunk(2)
+        t = self.cfg * self.scale / (len(self.transformer.config.schedule) - 1)
+        return (1 + t) * conditional - t * unconditional
+
+    def propose(self, tokens: Tensor) -> Tensor:
+        """e_k (B, M, C, H, W) of candidates (B, M, L_k)."""
+        increment = self.tokenizer.quantize.increment(tokens.flatten(0, 1), self.scale)  # BM C H W
+        return self.f_hat[:, None] + increment.unflatten(0, tokens.shape[:2])
+
+    def commit(self, tokens: Tensor) -> None:
+        """Add the chosen map (B, L_k) to f_hat and go on to the next scale."""
+        self.f_hat = self.f_hat + self.tokenizer.quantize.increment(tokens, self.scale)
+        self.scale += 1
+
+    def decode(self) -> Tensor:
+        """Images (B, 3, S, S) in [0, 1]."""
+        return (self.tokenizer.decode(self.f_hat) + 1) / 2
+
+
+class VarBackbone:
+    """A VAR transformer with its tokenizer.
+
+    The transformer and the image decoder run in ``dtype``; the encoder, the quantizer and the head stay in
+    float32, because tokens, f_hat and logits need the precision.
+    """
+
+    def __init__(
+        self,
+        info: BackboneInfo,
+        transformer: VarTransformer,
+        tokenizer: Vqvae,
+        files: tuple[Path, ...],
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.info = info
+        self.transformer = transformer.half_precision_(dtype).to(device)
+        self.tokenizer = tokenizer.float().to(device)
+        self.tokenizer.decoder.to(dtype)
+        self.tokenizer.post_quant_conv.to(dtype)
+        self.device = device
+        self.files = files
+
+    def begin(self, labels: Tensor, cfg: float) -> VarState:
+        """Start a batch for labels (B,)."""
+        return VarState(self, labels.to(self.device), cfg)
+
+    @torch.inference_mode()
+    def encode(self, images: Tensor) -> Tensor:
+        """Token maps (B, sum L_k) of images (B, 3, S, S) in [0, 1]."""
+        return self.tokenizer.encode(images.to(self.device) * 2 - 1)
+
+    @torch.inference_mode()
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Images (B, 3, S, S) in [0, 1] of token maps (B, sum L_k)."""
+        f_hat = self.tokenizer.quantize.views(tokens.to(self.device))[-1]
+        return (self.tokenizer.decode(f_hat) + 1) / 2
+
+    @torch.no_grad()
+    def views(self, tokens: Tensor) -> list[Tensor]:
+        """e_k (B, C, H, W) at each scale."""
+        return self.tokenizer.quantize.views(tokens.to(self.device))
+
+    def weights_hash(self) -> str:
+        """SHA-256 over the files that the weights came from."""
+        return hash_files(self.files)
+
+
+def build_published(request: BackboneRequest) -> VarBackbone:
+    """A published VAR from local files, or from the download cache of ``tts fetch``."""
+    loaded = load_published(request)
+    return VarBackbone(*loaded, request.device, request.dtype)
+
+
+def build_folder(request: BackboneRequest) -> VarBackbone:
+    """A converted VAR from its folder (``--backbone DIR``)."""
+    folder = request.weights[0]
+    loaded = load_folder(folder / TRANSFORMER_FILE, folder / TOKENIZER_FILE)
+    return VarBackbone(*loaded, request.device, request.dtype)
+
+
+def build_embedded(request: BackboneRequest) -> VarBackbone:
+    """A digits model that ships inside the package."""
+    loaded = load_folder(*embedded_folder(request.spec.name))
+    return VarBackbone(*loaded, request.device, request.dtype)

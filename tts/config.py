@@ -1,0 +1,80 @@
+"""Frozen settings of a run, and how they are read from text. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tts.errors import UsageError
+from tts.noise_streams import Stream
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How one batch is generated.
+
+    ``candidates`` holds m_1..m_K of Algorithm 1. ``cfg`` is in the backbone's convention; ``top_k`` and
+    ``top_p`` are off at 0. ``chunk_bytes`` bounds the memory of candidates that are scored at once;
+    ``chunk`` fixes their number for each image instead. ``trace`` keeps all scores.
+    """
+
+    candidates: tuple[int, ...]
+    cfg: float
+    top_k: int
+    top_p: float
+    stream: Stream = Stream.SAMPLE
+    chunk_bytes: int = 512 * 2**20
+    chunk: int | None = None
+    trace: bool = False
+
+
+def parse_range(text: str, what: str, below: int | None = None) -> tuple[int, ...]:
+    """Whole numbers from text like ``0-9,12``; ``below`` is an exclusive upper bound."""
+    values: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UsageError(f"{what} {text!r} is not a list of whole numbers; write it like 0-9,12")
+        low, high = int(first), int(last) if dash else int(first)
+        if high < low:
+            raise UsageError(f"{what} {part!r} runs backwards; write {high}-{low}")
+        if below is not None and high >= below:
+            raise UsageError(f"{what} {high} is out of range; this backbone has 0 to {below - 1}")
+        values.extend(range(low, high + 1))
+    if len(set(values)) != len(values):
+        raise UsageError(f"{what} {text!r} names a number twice; name each once")
+    return tuple(values)
+
+
+def plan_candidates(text: str, start_scale: int, end_scale: int | None, scales: int) -> tuple[int, ...]:
+    """m_1..m_K from ``--candidates`` (one number, or one for each scale) and scales counted from 1.
+
+    One number M gives M candidates at scales ``start_scale`` to ``end_scale`` and one elsewhere (the paper's
+    M and ST, section 4).
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() and int(part) >= 1 for part in parts):
+        raise UsageError(f"candidates {text!r} must be whole numbers of at least 1; 1 switches selection off")
+    numbers = tuple(int(part) for part in parts)
+    if len(numbers) > 1:
+        if len(numbers) != scales:
+            raise UsageError(
+                f"candidates has {len(numbers)} numbers, the backbone {scales} scales; give one each"
+            )
+        return numbers
+    last = scales if end_scale is None else end_scale
+    for name, value in (("start-scale", start_scale), ("end-scale", last)):
+        if not 1 <= value <= scales:
+            raise UsageError(f"{name} {value} is out of range; this backbone has scales 1 to {scales}")
+    if last < start_scale:
+        raise UsageError(f"end-scale {last} is before start-scale {start_scale}; swap them")
+    return tuple(numbers[0] if start_scale <= k <= last else 1 for k in range(1, scales + 1))
+
+
+def parse_scales(text: str, scales: int) -> tuple[int, ...]:
+    """Zero-based scale indices from text counting from 1: ``2-`` (from the second on), ``2-5``, ``1,3``."""
+    if text.endswith("-") and text[:-1].isdecimal():
+        text = f"{text[:-1]}-{scales}"
+    chosen = tuple(k - 1 for k in parse_range(text, "scale", scales + 1))
+    if -1 in chosen:
+        raise UsageError(f"scale 0 is out of range; scales count from 1 to {scales}")
+    return chosen

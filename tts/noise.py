@@ -1,0 +1,74 @@
+"""Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011) on integer tensors.
+
+A draw is a pure function of (seed, stream, purpose, scale, candidate, position). It does not depend on the
+batch, on how work is split, on the device or on the number of candidates.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tts.noise_streams import Purpose, Stream
+
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_MASK = 0xFFFFFFFF
+_ROUNDS = 10
+
+
+def _multiply(constant: int, value: Tensor) -> tuple[Tensor, Tensor]:
+    """High and low 32 bits of ``constant * value``, in int64 without overflow (16-bit halves)."""
+    low_part = constant * (value & 0xFFFF)
+    high_part = constant * (value >> 16) + (low_part >> 16)
+    return high_part >> 16, ((high_part & 0xFFFF) << 16) | (low_part & 0xFFFF)
+
+
+def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+    """Philox 4x32-10: four 32-bit words (as int64 in [0, 2^32)) for each counter.
+
+    Counter and key words are int64 tensors in [0, 2^32) that broadcast together.
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        high0, low0 = _multiply(_MULTIPLIERS[0], c0)
+        high1, low1 = _multiply(_MULTIPLIERS[1], c2)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+    return c0, c1, c2, c3
+
+
+def to_uniform(words: Tensor) -> Tensor:
+    """Float32 uniforms in (0, 1) from 32-bit words: the top 23 bits, centred; exact in float32."""
+    return ((words >> 9).to(torch.float32) + 0.5) * 2.0**-23
+
+
+def _words(
+    seeds: Tensor, stream: Stream, purpose: Purpose, scale: int, candidates: range, positions: int
+) -> Tensor:
+    blocks = -(-positions // 4)
+    seeds = seeds.to(torch.int64)[:, None, None]  # B 1 1
+    key = (seeds & _MASK, (seeds >> 32) & _MASK)
+    position = torch.arange(blocks, device=seeds.device)[None, None, :]  # 1 1 L/4
+    candidate = torch.arange(candidates.start, candidates.stop, device=seeds.device)[None, :, None]  # 1 M 1
+    fixed = torch.full_like(position, scale)
+    domain = torch.full_like(position, int(stream) << 16 | int(purpose))
+    words = torch.stack(torch.broadcast_tensors(*philox((position, candidate, fixed, domain), key)), dim=-1)
+    return words.flatten(2)[..., :positions]  # B M L
+
+
+def token_uniforms(seeds: Tensor, stream: Stream, scale: int, candidates: range, positions: int) -> Tensor:
+    """Uniforms (B, M, L) that draw the tokens of the given candidates of one scale; ``seeds`` (B,) int64."""
+    return to_uniform(_words(seeds, stream, Purpose.TOKENS, scale, candidates, positions))
+
+
+def selection_uniforms(seeds: Tensor, stream: Stream, scale: int, candidates: int) -> Tensor:
+    """Uniforms (B, M), one for each candidate, for selectors that choose at random."""
+    return to_uniform(_words(seeds, stream, Purpose.SELECTION, scale, range(candidates), 1))[..., 0]
+
+
+def random_tokens(seeds: Tensor, stream: Stream, scale: int, positions: int, codes: int) -> Tensor:
+    """Uniformly random token map (B, L) for the analysis behind the paper's figure 1."""
+    words = _words(seeds, stream, Purpose.RANDOMIZE, scale, range(1), positions)[:, 0]
+    return (words * codes) >> 32

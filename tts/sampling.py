@@ -1,0 +1,59 @@
+"""From guided logits to candidate tokens: top-k, top-p and inverse-CDF draws.
+
+The filter follows the published rule of VAR; it never changes its input and is applied once a scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def filter_logits(logits: Tensor, top_k: int, top_p: float) -> Tensor:
+    """Logits (..., V) with every code outside top-k and top-p at minus infinity. 0 turns either off.
+
+    Top-k keeps every logit that is not below the k-th largest (ties stay). Top-p then drops the codes whose
+    ascending cumulative probability is at most ``1 - top_p``; the largest always stays.
+    """
+    if 0 < top_k < logits.shape[-1]:
+        kth = logits.topk(top_k, dim=-1).values[..., -1:]
+        logits = logits.masked_fill(logits < kth, -torch.inf)
+    if top_p > 0:
+        ascending, order = logits.sort(dim=-1)
+        drop = ascending.softmax(dim=-1).cumsum(dim=-1) <= 1 - top_p
+        drop[..., -1] = False
+        logits = logits.masked_fill(drop.scatter(-1, order, drop), -torch.inf)
+    return logits
+
+
+@dataclass(frozen=True)
+class TokenDistribution:
+    """The filtered distribution of one scale's tokens: ``log_probs`` and ``cdf`` (B, L, V), float32."""
+
+    log_probs: Tensor
+    cdf: Tensor
+
+    @staticmethod
+    def from_logits(logits: Tensor, top_k: int, top_p: float) -> TokenDistribution:
+        """Filter guided logits (B, L, V) once; every candidate of the scale is drawn from the result."""
+        log_probs = filter_logits(logits.float(), top_k, top_p).log_softmax(dim=-1)
+        return TokenDistribution(log_probs, log_probs.exp().cumsum(dim=-1))
+
+    def draw(self, uniforms: Tensor) -> Tensor:
+        """Tokens (B, M, L), int64, by inverting the CDF at uniforms (B, M, L).
+
+        A code of zero probability is never drawn: the search finds the first code whose cumulative
+        probability exceeds the target, and targets stay below the total.
+        """
+        total = self.cdf[..., -1:]  # B L 1
+        target = uniforms.transpose(1, 2) * total  # B L M
+        target = torch.minimum(target, torch.nextafter(total, torch.zeros_like(total)))
+        tokens = torch.searchsorted(self.cdf, target.contiguous(), right=True)  # B L M
+        return tokens.transpose(1, 2).contiguous()  # B M L
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probabilities (B, M, L) of tokens (B, M, L)."""
+        gathered = self.log_probs.gather(-1, tokens.transpose(1, 2))  # B L M
+        return gathered.transpose(1, 2)

@@ -1,0 +1,190 @@
+"""Latent scale rejection sampling: Algorithm 1 of the LSRS paper, for any backbone, scorer and selector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tts.config import SearchSettings
+from tts.errors import ScoreError, ShapeError
+from tts.interfaces import (
+    Backbone,
+    BackboneInfo,
+    BackboneState,
+    Proposals,
+    ScaleEvent,
+    Scorer,
+    SelectionContext,
+    Selector,
+)
+from tts.noise import selection_uniforms, token_uniforms
+from tts.sampling import TokenDistribution
+
+Observer = Callable[[ScaleEvent], None]
+
+BYTES_PER_ELEMENT = 64
+"""Memory a candidate needs while it is scored, for each element of its map: the map and activations."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What was chosen: ``tokens`` (B, sum L_k), ``images`` (B, 3, H, W) in [0, 1].
+
+    ``winner_scores`` (B, K) is NaN and ``winner_index`` (B, K) 0 at scales without selection. ``trace`` holds
+    all scores (B, m_k) of each scale with selection, if asked for.
+    """
+
+    tokens: Tensor
+    images: Tensor
+    winner_scores: Tensor
+    winner_index: Tensor
+    trace: dict[int, Tensor]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen map (B, L_k) of one scale, with its index (B,) and all scores (B, M)."""
+
+    tokens: Tensor
+    index: Tensor
+    scores: Tensor
+
+
+def effective_candidates(info: BackboneInfo, settings: SearchSettings) -> tuple[int, ...]:
+    """m_1..m_K with one candidate where tokens are not drawn at random and all would be equal."""
+    greedy = settings.top_k == 1
+    return tuple(
+        1 if greedy or not random else count
+        for count, random in zip(settings.candidates, info.stochastic, strict=True)
+    )
+
+
+@torch.inference_mode()
+def search(
+    backbone: Backbone,
+    scorer: Scorer | None,
+    selector: Selector,
+    settings: SearchSettings,
+    labels: Tensor,
+    seeds: Tensor,
+    observers: Sequence[Observer] = (),
+    prefix: Sequence[Tensor] = (),
+) -> SearchResult:
+    """Generate one image for each label (B,) and seed (B,).
+
+    ``prefix`` holds given token maps (B, L_k) of the first scales; the rest is generated. Raises
+    ``ScoreError`` for scores that are not finite and ``ShapeError`` for tensors of the wrong shape.
+    """
+    info = backbone.info
+    state = backbone.begin(labels, settings.cfg)
+    chosen: list[Tensor] = []
+    winner_scores = torch.full((labels.shape[0], info.scales), torch.nan)
+    winner_index = torch.zeros((labels.shape[0], info.scales), dtype=torch.int64)
+    trace: dict[int, Tensor] = {}
+    for scale, count in enumerate(effective_candidates(info, settings)):
+        logits = state.logits()  # B L V; the pass also fills the cache, so given maps need it too
+        if scale < len(prefix):
+            tokens = prefix[scale]
+        else:
+            check_shape(
+                logits, (labels.shape[0], info.lengths[scale], info.codebook_size), f"{info.name} logits"
+            )
+            step = Step(state, scale, labels, seeds, settings, info)
+            distribution = TokenDistribution.from_logits(logits, settings.top_k, settings.top_p)
+            if count == 1:
+                tokens = step.draw(distribution, range(1))[:, 0]  # B L
+            else:
+                choice = step.choose(distribution, count, scorer, selector, observers)
+                tokens = choice.tokens
+                winner_index[:, scale] = choice.index.cpu()
+                winner_scores[:, scale] = choice.scores.gather(1, choice.index[:, None])[:, 0].cpu()
+                if settings.trace:
+                    trace[scale] = choice.scores.cpu()
+        state.commit(tokens)
+        chosen.append(tokens.cpu())
+    return SearchResult(torch.cat(chosen, dim=1), state.decode(), winner_scores, winner_index, trace)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One scale of one batch."""
+
+    state: BackboneState
+    scale: int
+    labels: Tensor
+    seeds: Tensor
+    settings: SearchSettings
+    info: BackboneInfo
+
+    def draw(self, distribution: TokenDistribution, candidates: range) -> Tensor:
+        """Tokens (B, m, L_k) of the given candidates; each depends on its own number only."""
+        length = self.info.lengths[self.scale]
+        return distribution.draw(
+            token_uniforms(self.seeds, self.settings.stream, self.scale, candidates, length)
+        )
+
+    def chunks(self, count: int) -> Iterator[range]:
+        """Candidate numbers in portions that fit the memory budget."""
+        info = self.info
+        row = BYTES_PER_ELEMENT * info.channels * info.grid**2
+        size = self.settings.chunk or max(1, self.settings.chunk_bytes // (row * self.labels.shape[0]))
+        return (range(first, min(first + size, count)) for first in range(0, count, size))
+
+    def choose(
+        self,
+        distribution: TokenDistribution,
+        count: int,
+        scorer: Scorer | None,
+        selector: Selector,
+        observers: Sequence[Observer],
+    ) -> Choice:
+        """Draw ``count`` candidates, score them in chunks, keep one an image (equation 6)."""
+        batch = self.labels.shape[0]
+        tokens = self.labels.new_empty((batch, count, self.info.lengths[self.scale]))  # B M L
+        scores = torch.full((batch, count), torch.nan, device=self.labels.device)  # B M
+        for part in self.chunks(count):
+            tokens[:, part.start : part.stop] = self.draw(distribution, part)
+            if scorer is not None and selector.needs_scores:
+                drawn = tokens[:, part.start : part.stop]
+                scores[:, part.start : part.stop] = self.score(drawn, distribution, scorer)
+        index = self.select(tokens, scores, selector)
+        for observer in observers:
+            observer(ScaleEvent(self.scale, self.labels, self.seeds, scores, index, tokens))
+        return Choice(tokens[torch.arange(batch, device=tokens.device), index], index, scores)
+
+    def score(self, tokens: Tensor, distribution: TokenDistribution, scorer: Scorer) -> Tensor:
+        """Scores (B, m) of candidates (B, m, L_k), checked."""
+        maps = self.state.propose(tokens)  # B m C H W
+        info = self.info
+        check_shape(maps, (*tokens.shape[:2], info.channels, info.grid, info.grid), f"{info.name} proposals")
+        proposals = Proposals(self.scale, self.labels, tokens, maps, distribution.log_prob(tokens))
+        scores = scorer.score(proposals)
+        check_shape(scores, tuple(tokens.shape[:2]), f"scores of {scorer.name}")
+        if not torch.isfinite(scores).all():
+            raise ScoreError(
+                f"scorer {scorer.name} gave a score that is not finite at scale {self.scale + 1};"
+                " check its weights, or run in --dtype float32"
+            )
+        return scores.float()
+
+    def select(self, tokens: Tensor, scores: Tensor, selector: Selector) -> Tensor:
+        """Index (B,) of the chosen candidates, checked."""
+        count = tokens.shape[1]
+        uniforms = selection_uniforms(self.seeds, self.settings.stream, self.scale, count)
+        context = SelectionContext(
+            self.scale, self.labels, scores, uniforms, tokens, lambda: self.state.propose(tokens)
+        )
+        index = selector.select(context)
+        check_shape(index, (tokens.shape[0],), f"choice of {selector.name}")
+        if index.dtype != torch.int64 or bool(((index < 0) | (index >= count)).any()):
+            raise ShapeError(f"selector {selector.name} must choose int64 indices from 0 to {count - 1}")
+        return index
+
+
+def check_shape(tensor: Tensor, expected: tuple[int, ...], what: str) -> None:
+    """Raise ``ShapeError`` with got and expected."""
+    if tuple(tensor.shape) != expected:
+        raise ShapeError(f"{what} must have shape {expected}, got {tuple(tensor.shape)}")
