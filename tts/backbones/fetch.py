@@ -43,5 +43,5 @@ def _download(repo: str, name: str) -> Path:
         raise RunError(f"{repo} does not give out {name} ({reason}); pass --weights FILE instead") from None
     except OSError as error:
         raise CheckpointError(
-            f"cannot store or reach {name} of {repo} ({error}); check network and disk, or pass --weights FILE"
+            f"cannot store or reach {name} of {repo} ({error}); check network and disk, or pass --weights"
         ) from None

@@ -56,7 +56,7 @@ def _digits(name: str, summary: str, cfg: float) -> BackboneSpec:
         image_size=16,
         sampling=SamplingDefaults(cfg=cfg, top_k=0, top_p=0.0),
         collect=CollectDefaults(cfg=0.0),
-        default_scorer=f"{name}-scorer",
+        default_scorer="learned",
     )
 
 

@@ -43,8 +43,7 @@ class SharedPhis(nn.Module):
 
     def forward(self, h: Tensor, scale: int, scales: int) -> Tensor:
         """Apply the phi of scale ``scale``."""
-        out: Tensor = self.qresi_ls[phi_index(scale, scales)](h)
-        return out
+        return self.qresi_ls[phi_index(scale, scales)](h)
 
 
 class ResidualQuantizer(nn.Module):

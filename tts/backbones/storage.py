@@ -1,4 +1,4 @@
-"""Where a backbone's weights lie: the download cache, files the user names, converted folders, the package."""
+"""Where weights lie: the download cache, files the user names, converted folders, the package."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -79,8 +80,7 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.update(k, v, start)
         h = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)  # B A L 64
-        out: Tensor = self.proj(h.transpose(1, 2).flatten(2))
-        return out
+        return self.proj(h.transpose(1, 2).flatten(2))
 
 
 class FeedForward(nn.Module):
@@ -93,8 +93,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, L, D) to (B, L, D)."""
-        out: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-        return out
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
 
 
 class SharedAdaLin(nn.Sequential):
@@ -181,15 +180,14 @@ class VarTransformer(nn.Module):
 
     def condition(self, labels: Tensor) -> Tensor:
         """Class embedding (B, D) of labels (B,); label ``classes`` is the unconditional one."""
-        out: Tensor = self.class_emb(labels)
-        return out
+        return self.class_emb(labels)
 
     def modulations(self, condition: Tensor) -> list[Tensor]:
         """The six adaLN vectors of each block; the condition never changes, so once a batch is enough."""
         shared = None
         if self.config.shared_adaln:
             shared = self.shared_ada_lin(condition).unflatten(-1, (1, 6, -1))  # B 1 6 D
-        return [block.modulation(condition, shared) for block in self.blocks]
+        return [cast(Block, block).modulation(condition, shared) for block in self.blocks]
 
     def embed(self, inputs: Tensor | None, condition: Tensor, scale: int) -> Tensor:
         """Tokens (B, L_k, D), float32, of one scale's input (B, L_k, C); at scale 0 of the condition."""
@@ -206,8 +204,7 @@ class VarTransformer(nn.Module):
 
     def classify(self, x: Tensor, condition: Tensor) -> Tensor:
         """Logits (B, L, V), float32, of the last block's output (B, L, D)."""
-        out: Tensor = self.head(self.head_nm(x, condition))
-        return out
+        return self.head(self.head_nm(x, condition))
 
     def forward(self, labels: Tensor, inputs: Tensor) -> Tensor:
         """Teacher-forced logits (B, sum L_k, V), without guidance.

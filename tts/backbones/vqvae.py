@@ -50,8 +50,7 @@ class ResidualBlock(nn.Module):
         """(N, inputs, H, W) to (N, outputs, H, W)."""
         h = self.conv1(F.silu(self.norm1(x)))
         h = self.conv2(F.silu(self.norm2(h)))
-        out: Tensor = self.nin_shortcut(x) + h
-        return out
+        return self.nin_shortcut(x) + h
 
 
 class SpatialAttention(nn.Module):
@@ -68,8 +67,7 @@ class SpatialAttention(nn.Module):
         qkv = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)  # N HW 3C
         q, k, v = qkv.chunk(3, dim=-1)
         h = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]  # N HW C
-        out: Tensor = x + self.proj_out(h.transpose(1, 2).unflatten(2, x.shape[2:]))
-        return out
+        return x + self.proj_out(h.transpose(1, 2).unflatten(2, x.shape[2:]))
 
 
 class Downsample(nn.Module):
@@ -81,8 +79,7 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, H/2, W/2)."""
-        out: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
-        return out
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
 class Upsample(nn.Module):
@@ -94,8 +91,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, 2H, 2W)."""
-        out: Tensor = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
-        return out
+        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
 
 
 class Level(nn.Module):
@@ -130,8 +126,7 @@ class Middle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as ``x``."""
-        out: Tensor = self.block_2(self.attn_1(self.block_1(x)))
-        return out
+        return self.block_2(self.attn_1(self.block_1(x)))
 
 
 class Encoder(nn.Module):
@@ -157,8 +152,7 @@ class Encoder(nn.Module):
         x = self.conv_in(x)
         for level in self.down:
             x = level(x)
-        out: Tensor = self.conv_out(F.silu(self.norm_out(self.mid(x))))
-        return out
+        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
 
 class Decoder(nn.Module):
@@ -185,8 +179,7 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(x))
         for level in reversed(self.up):
             x = level(x)
-        out: Tensor = self.conv_out(F.silu(self.norm_out(x)))
-        return out
+        return self.conv_out(F.silu(self.norm_out(x)))
 
 
 class Vqvae(nn.Module):
@@ -203,8 +196,7 @@ class Vqvae(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Encoder features (N, C, H, W) of images (N, 3, S, S) in [-1, 1]."""
-        out: Tensor = self.quant_conv(self.encoder(images))
-        return out
+        return self.quant_conv(self.encoder(images))
 
     def encode(self, images: Tensor) -> Tensor:
         """Token maps (N, sum L_k) of images (N, 3, S, S) in [-1, 1]."""

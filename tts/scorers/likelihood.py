@@ -9,7 +9,7 @@ from tts.specs import ScorerRequest
 
 
 class LikelihoodScorer:
-    """Mean log-probability of a candidate's tokens under the filtered logits: a control for learned scorers."""
+    """Mean log-probability of a candidate's tokens under the filtered logits: a fair control."""
 
     name = "likelihood"
 

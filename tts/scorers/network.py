@@ -5,7 +5,7 @@ Module and parameter names are the published state-dict keys, so that the author
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -34,14 +34,12 @@ def default_config(channels: int, grid: int, classes: int, scales: int) -> Score
 
     Smaller grids get a small network: two stages, of which the first halves the grid.
     """
-    shape = {"channels": channels, "grid": grid, "classes": classes, "scales": scales}
+    base = ScorerConfig(channels=channels, grid=grid, classes=classes, scales=scales)
     if grid < 8:
-        return ScorerConfig(
-            **shape, widths=(48, 64), strides=(2, 1), embedding=32, hidden=(128, 64), dropout=0.1
-        )
+        return replace(base, widths=(48, 64), strides=(2, 1), embedding=32, hidden=(128, 64), dropout=0.1)
     stages = max(1, (grid // 2).bit_length() - 1)
     widths = tuple(min(64 << i, 256) for i in range(stages))
-    return ScorerConfig(**shape, widths=widths, strides=(2,) * stages)
+    return replace(base, widths=widths, strides=(2,) * stages)
 
 
 class ResidualBlock(nn.Module):

@@ -1,0 +1,54 @@
+"""What the toolkit provides itself, through the same hooks as every plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tts.hookspecs import hookimpl
+from tts.specs import BackboneSpec, LossSpec, ScorerSpec, SelectorSpec
+
+
+@hookimpl
+def tts_register_backbones() -> Iterable[BackboneSpec]:
+    """Provide the published VAR models and the digits models."""
+    from tts.backbones.presets import SPECS
+
+    return SPECS
+
+
+@hookimpl
+def tts_register_scorers() -> Iterable[ScorerSpec]:
+    """Provide the paper's scorer and a baseline that needs no training."""
+    return (
+        ScorerSpec(
+            name="learned",
+            factory="tts.scorers.learned:build",
+            summary="the paper's network, from a checkpoint of tts train-scorer",
+            argument="FILE",
+        ),
+        ScorerSpec(
+            name="likelihood",
+            factory="tts.scorers.likelihood:build",
+            summary="log-likelihood of the candidate under the backbone; needs no training",
+        ),
+    )
+
+
+@hookimpl
+def tts_register_selectors() -> Iterable[SelectorSpec]:
+    """Provide the rules that choose among scored candidates."""
+    return (
+        SelectorSpec("greedy", "tts.selectors:greedy", "the candidate with the highest score"),
+        SelectorSpec("topk", "tts.selectors:topk", "one of the k highest scores, at equal odds"),
+        SelectorSpec("softmax", "tts.selectors:softmax", "a draw with odds exp(score / temperature)"),
+        SelectorSpec("random", "tts.selectors:random", "any candidate; the control that ignores scores"),
+    )
+
+
+@hookimpl
+def tts_register_losses() -> Iterable[LossSpec]:
+    """Provide the paper's two losses."""
+    return (
+        LossSpec("pairwise", "tts.scorers.losses:pairwise", "real above generated, pair by pair (eq. 4)"),
+        LossSpec("pointwise", "tts.scorers.losses:pointwise", "real against generated, one by one (eq. 5)"),
+    )

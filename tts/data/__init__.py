@@ -1,0 +1,1 @@
+"""Data for scorers: digits, image folders, token stores and pairs."""

@@ -1,0 +1,97 @@
+"""Plugins that are installed: the entry points of the group ``scalewise_tts``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import Distribution, distributions
+
+from tts.errors import PluginError
+from tts.hookspecs import ENTRY_POINT_GROUP
+
+Load = Callable[[], object]
+
+
+@dataclass
+class PluginEntry:
+    """A plugin as it was found; ``reason`` says in one line why it is broken.
+
+    ``provides`` holds names by kind (backbone, scorer, selector, loss, command); ``hooks`` are those that it
+    implements.
+    """
+
+    distribution: str
+    version: str
+    entry: str
+    reason: str | None = None
+    provides: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    hooks: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the plugin is loaded."""
+        return self.reason is None
+
+    @property
+    def owner(self) -> str:
+        """Its name in the registries."""
+        return f"{self.distribution}:{self.entry}"
+
+    @property
+    def label(self) -> str:
+        """Its name in messages."""
+        return f"{self.distribution} {self.version}".strip()
+
+
+def installed() -> Iterator[tuple[PluginEntry, Load]]:
+    """Go through the chosen plugins by name, each with the function that imports it.
+
+    Of a distribution that is on the path twice only the first counts, which is the one that Python imports.
+    """
+    allowed = _allowed()
+    found: dict[str, Distribution] = {}
+    for distribution in distributions():
+        if ENTRY_POINT_GROUP in (distribution.read_text("entry_points.txt") or ""):
+            found.setdefault(_name(distribution), distribution)
+    for name in sorted(found if allowed is None else allowed):
+        if name in found:
+            yield from _entries(name, found[name])
+        else:
+            message = f"TTS_PLUGINS names {name}, which is not installed or is no plugin; see tts plugins"
+            yield PluginEntry(name, "", "TTS_PLUGINS"), _failing(PluginError(message))
+
+
+def _entries(name: str, distribution: Distribution) -> Iterator[tuple[PluginEntry, Load]]:
+    try:
+        version = distribution.version
+        points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
+    except Exception as error:  # whatever a damaged installation makes of its metadata
+        yield PluginEntry(name, "", "entry_points.txt"), _failing(error)
+        return
+    for point in sorted(points, key=lambda point: point.name):
+        yield PluginEntry(name, version, point.name), point.load
+
+
+def _failing(error: Exception) -> Load:
+    def load() -> object:
+        raise error
+
+    return load
+
+
+def _allowed() -> set[str] | None:
+    names = os.environ.get("TTS_PLUGINS")
+    return None if names is None else {_canonical(name) for name in names.split(",") if name.strip()}
+
+
+def _name(distribution: Distribution) -> str:
+    try:
+        return _canonical(distribution.name)
+    except Exception:  # no METADATA file: what is left of an interrupted installation
+        return "unknown"
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()

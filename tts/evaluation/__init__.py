@@ -1,0 +1,1 @@
+"""Judging generated images: features of real and generated sets, and distances between them."""

@@ -1,0 +1,182 @@
+"""Files in and out: atomic writes, safetensors, JSON, PNG, npz.
+
+Axis letters: N images, H W pixels. Every write goes to a temporary name in the same folder and is renamed
+when it is complete, so that a reader never sees half a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tts.errors import CheckpointError, RunError, ShapeError, UsageError
+
+Uint8Rule = Literal["truncate", "round"]
+
+_CHUNK = 1 << 20
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in one line that starts in lower case and has no full stop."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    line = " ".join((text or type(error).__name__).split()).rstrip(".")
+    return line[:1].lower() + line[1:]
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; rename it to ``path`` on success, remove it on failure.
+
+    The name ends in ``.tmp``, so that a leftover of a killed process is never taken for a finished file.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):
+            raise
+        raise RunError(
+            f"cannot write {target} ({reason(error)}); check the space and the rights there"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def ensure_writable_dir(path: Path | str) -> Path:
+    """Create a folder where needed and make sure that files can be written there."""
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{uuid.uuid4().hex[:12]}.tmp"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to folder {folder} ({reason(error)}); choose another folder"
+        ) from error
+    return folder
+
+
+def write_json(path: Path | str, obj: object) -> None:
+    """Write ``obj`` as indented JSON."""
+    text = json.dumps(obj, indent=2, ensure_ascii=False) + "\n"
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not valid JSON ({reason(error)}); write the file again") from error
+
+
+def save_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write named tensors, copied to the CPU, and text metadata as one safetensors file."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as of any new file; safetensors makes files private to their owner
+        try:
+            save_file(plain, temporary, metadata=dict(metadata))
+            temporary.chmod(mode)
+        except SafetensorError as error:
+            raise RunError(
+                f"cannot write {path} ({reason(error)}); check the space and the rights there"
+            ) from error
+
+
+def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors, on the CPU, and the metadata of a safetensors file."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+
+
+def read_metadata(path: Path | str) -> dict[str, str]:
+    """Read the metadata of a safetensors file without its tensors."""
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[Any]:
+    """Open a safetensors file; what is missing, cut short or corrupt becomes one line."""
+    try:
+        if not Path(path).is_file():
+            raise FileNotFoundError("no such file")
+        with safe_open(path, framework="pt", device="cpu") as file:
+            yield file
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is not a complete safetensors file ({reason(error)}); fetch or write it again"
+        ) from error
+
+
+def _unreadable(path: Path | str, error: OSError) -> CheckpointError:
+    return CheckpointError(f"cannot read {path} ({reason(error)}); check the path")
+
+
+def sha256_file(path: Path | str) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return digest.hexdigest()
+
+
+def save_png(path: Path | str, image: NDArray[np.uint8]) -> None:
+    """Write an image (H, W, 3), uint8, as PNG."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ShapeError(f"image is {image.dtype} {image.shape}, a PNG needs uint8 (H, W, 3); use to_uint8")
+    with atomic_path(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG")
+
+
+def save_npz(path: Path | str, **arrays: NDArray[Any]) -> None:
+    """Write named arrays as one uncompressed npz file."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def to_uint8(images: Tensor, rule: Uint8Rule | str) -> NDArray[np.uint8]:
+    """Turn images (N, 3, H, W) in [0, 1] into uint8 (N, H, W, 3).
+
+    ``truncate`` takes the floor of 255 x, ``round`` the nearest integer; both in float32, because in half
+    precision 255 x is already rounded.
+    """
+    if rule not in ("truncate", "round"):
+        raise UsageError(f"unknown uint8 rule {rule!r}; use truncate or round")
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ShapeError(f"images have shape {tuple(images.shape)}, expected (N, 3, H, W)")
+    scaled = images.detach().float().clamp(0.0, 1.0) * 255.0
+    if bool(scaled.isnan().any()):
+        raise RunError("images contain NaN, pixels must be numbers in [0, 1]; try again with float32")
+    levels = scaled.floor() if rule == "truncate" else scaled.round()
+    array: NDArray[np.uint8] = levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return array

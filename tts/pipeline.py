@@ -1,0 +1,102 @@
+"""Work items to batches to results: generation is an iterable, writers and metrics are its consumers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from tts.config import SearchSettings
+from tts.errors import UsageError
+from tts.interfaces import Backbone, Scorer, Selector
+from tts.noise import random_tokens
+from tts.search import Observer, SearchResult, effective_candidates, search
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image to make: a class label and a seed name it."""
+
+    label: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Finished items with their result."""
+
+    items: tuple[Item, ...]
+    result: SearchResult
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Given token maps (N, sum L_k), row by row for the items, of which the first ``scales`` are kept."""
+
+    tokens: Tensor
+    scales: int
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A backbone with everything that decides what it draws; yields batches."""
+
+    backbone: Backbone
+    scorer: Scorer | None
+    selector: Selector
+    settings: SearchSettings
+    device: torch.device
+    observers: Sequence[Observer] = ()
+    randomize_scale: int | None = None
+
+    def __post_init__(self) -> None:
+        needed = max(effective_candidates(self.backbone.info, self.settings)) > 1
+        if needed and self.scorer is None and self.selector.needs_scores:
+            raise UsageError(f"selector {self.selector.name} needs a scorer; pass --scorer or --candidates 1")
+
+    def batches(self, items: Sequence[Item], size: int, prefix: Prefix | None = None) -> Iterator[Batch]:
+        """Generate the items, ``size`` at a time; the result of an item does not depend on ``size``."""
+        for first in range(0, len(items), size):
+            part = tuple(items[first : first + size])
+            given = prefix.tokens[first : first + size] if prefix else None
+            yield Batch(part, self._generate(part, given, prefix.scales if prefix else 0))
+
+    def _generate(self, items: tuple[Item, ...], given: Tensor | None, kept: int) -> SearchResult:
+        labels = torch.tensor([item.label for item in items], device=self.device)
+        seeds = torch.tensor([item.seed for item in items], device=self.device)
+        maps = () if given is None else given.to(self.device).split(self.backbone.info.lengths, dim=1)[:kept]
+        result = search(
+            self.backbone, self.scorer, self.selector, self.settings, labels, seeds, self.observers, maps
+        )
+        if self.randomize_scale is None:
+            return result
+        return self._randomized(result, seeds, self.randomize_scale)
+
+    def _randomized(self, result: SearchResult, seeds: Tensor, scale: int) -> SearchResult:
+        """The result with one scale's map replaced by random tokens after generation (figure 1)."""
+        info = self.backbone.info
+        maps = list(result.tokens.split(info.lengths, dim=1))
+        noise = random_tokens(seeds, self.settings.stream, scale, info.lengths[scale], info.codebook_size)
+        maps[scale] = noise.cpu()
+        tokens = torch.cat(maps, dim=1)
+        return replace(result, tokens=tokens, images=self.backbone.decode(tokens))
+
+
+def cross_items(labels: Sequence[int], seeds: Sequence[int]) -> list[Item]:
+    """Every label with every seed, label by label. Images of one seed share noise across labels."""
+    return [Item(label, seed) for label in labels for seed in seeds]
+
+
+def distinct_items(labels: Sequence[int], per_class: int, classes: int) -> list[Item]:
+    """``per_class`` images a label, no two of which share a seed: image i of class c has i x classes + c.
+
+    More images a class add items and change none.
+    """
+    return [Item(label, i * classes + label) for label in labels for i in range(per_class)]
+
+
+def default_batch(tokens: int) -> int:
+    """A batch size that suits small models on a laptop and large ones on a GPU."""
+    return 256 if tokens <= 256 else 16

@@ -1,0 +1,105 @@
+"""From the names on the command line to built parts: backbone, scorer, selector, device, dtype."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tts.errors import UsageError
+from tts.interfaces import Backbone, Scorer, Selector
+from tts.manager import get_plugins
+from tts.specs import (
+    BackboneRequest,
+    BackboneSpec,
+    ScorerRequest,
+    SelectorRequest,
+    load_attribute,
+)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def torch_device(text: str) -> torch.device:
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; it must be there."""
+    if text == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = text.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise UsageError(f"unknown device {text!r}; use auto, cpu, cuda, cuda:N or mps")
+    missing = (
+        (kind == "cuda" and not torch.cuda.is_available())
+        or (kind == "mps" and not torch.backends.mps.is_available())
+        or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count())
+    )
+    if missing:
+        raise UsageError(f"device {text!r} is not available on this machine; pass --device auto or cpu")
+    return torch.device(text)
+
+
+def torch_dtype(text: str) -> torch.dtype:
+    """The dtype for ``float32``, ``bfloat16`` or ``float16``."""
+    if text not in DTYPES:
+        raise UsageError(f"unknown dtype {text!r}; use {', '.join(DTYPES)}")
+    return DTYPES[text]
+
+
+def find_backbone(text: str) -> tuple[BackboneSpec, tuple[Path, ...]]:
+    """The spec of a name, an alias or a folder of ``tts convert``, and the files that come with it."""
+    folder = Path(text)
+    if folder.is_dir():
+        from tts.backbones.storage import folder_spec
+
+        return folder_spec(folder), (folder,)
+    if "/" in text or text.startswith("."):
+        raise UsageError(
+            f"no backbone folder {text!r}; make one with 'tts convert' or give a name of 'tts list'"
+        )
+    return get_plugins().backbones.get(text), ()
+
+
+def build_backbone(
+    text: str, weights: tuple[Path, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[BackboneSpec, Backbone]:
+    """Build a backbone by name, alias or folder; ``weights`` are files that replace its own."""
+    spec, own = find_backbone(text)
+    if own and weights:
+        raise UsageError(f"--weights does not go with the converted folder {text!r}; leave it out")
+    request = BackboneRequest(spec, device, dtype, weights or own)
+    backbone: Backbone = load_attribute(spec.factory)(request)
+    return spec, backbone
+
+
+def split_argument(text: str) -> tuple[str, str | None]:
+    """Name and argument of ``name:argument``."""
+    name, colon, argument = text.partition(":")
+    return name, argument if colon else None
+
+
+def build_scorer(text: str, spec: BackboneSpec, backbone: Backbone, device: torch.device) -> Scorer | None:
+    """Build a scorer by name, ``name:argument`` or checkpoint file; ``auto`` is the backbone's own."""
+    if text == "none":
+        return None
+    if text == "auto":
+        if spec.default_scorer is None:
+            raise UsageError(
+                f"{spec.name} has no scorer of its own; pass --scorer FILE of 'tts train-scorer',"
+                " --scorer likelihood, or --candidates 1"
+            )
+        text = spec.default_scorer
+    name, argument = split_argument(text)
+    if Path(text).exists() or text.endswith((".safetensors", ".pth", ".pt")):
+        name, argument = "learned", text
+    factory = load_attribute(get_plugins().scorers.get(name).factory)
+    scorer: Scorer = factory(ScorerRequest(backbone, device, argument))
+    return scorer
+
+
+def build_selector(text: str, top_k: int, temperature: float) -> Selector:
+    """Build a selector by name or ``name:argument``."""
+    name, argument = split_argument(text)
+    factory = load_attribute(get_plugins().selectors.get(name).factory)
+    selector: Selector = factory(SelectorRequest(top_k, temperature, argument))
+    return selector

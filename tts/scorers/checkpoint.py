@@ -1,0 +1,122 @@
+"""Scorer files: safetensors with the configuration, the backbone's identity and the training figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tts.backbones.weights import State, load_strict, read_state
+from tts.data.manifest import BackboneIdentity
+from tts.errors import CheckpointError
+from tts.io import read_metadata, save_tensors
+from tts.scorers.network import ScorerConfig, ScorerNetwork
+
+FORMAT = "scalewise-tts-scorer-1"
+
+
+@dataclass(frozen=True)
+class ScorerCard:
+    """What a scorer file says of itself.
+
+    ``identity`` is the backbone that it was trained for, ``None`` for the authors' plain files, which do not
+    say. ``training`` holds the settings and figures of the training run.
+    """
+
+    config: ScorerConfig
+    identity: BackboneIdentity | None
+    training: dict[str, Any]
+
+
+def save_scorer(path: Path, network: ScorerNetwork, card: ScorerCard) -> None:
+    """Write the network's weights and its card."""
+    identity = card.identity.to_json() if card.identity else None
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(asdict(card.config)),
+        "identity": json.dumps(identity),
+        "training": json.dumps(card.training),
+    }
+    save_tensors(path, network.state_dict(), metadata)
+
+
+def load_scorer(path: Path, grid: int) -> tuple[ScorerNetwork, ScorerCard]:
+    """Read a scorer of ours, or the authors' plain state dict (then ``grid`` is the backbone's)."""
+    state = read_state(path)
+    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    if metadata.get("format") == FORMAT:
+        card = _read_card(path, metadata)
+    else:
+        card = ScorerCard(_infer_config(path, state, grid), None, {})
+    with torch.device("meta"):
+        network = ScorerNetwork(card.config)
+    return load_strict(network, state, f"the scorer {path.name}").float(), card
+
+
+def _read_card(path: Path, metadata: dict[str, str]) -> ScorerCard:
+    try:
+        fields: dict[str, Any] = json.loads(metadata["config"])
+        config: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        identity = json.loads(metadata["identity"])
+        return ScorerCard(
+            ScorerConfig(**config),
+            BackboneIdentity.from_json(identity) if identity else None,
+            json.loads(metadata["training"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{str(path)!r} has a damaged description ({error}); train it again") from None
+
+
+def _infer_config(path: Path, state: State, grid: int) -> ScorerConfig:
+    """The published shape, read from the tensors: each stage halves the side."""
+    try:
+        stages = sum(f"conv_stage_{i}.0.conv1.weight" in state for i in range(1, 9))
+        first = [state[f"conv_stage_{i}.0.conv1.weight"] for i in range(1, stages + 1)]
+        hidden = [
+            state[f"fuser.{2 * i}.weight"].shape[0] for i in range(8) if f"fuser.{2 * i}.weight" in state
+        ]
+        classes, embedding = state["class_label_embedding.weight"].shape
+        return ScorerConfig(
+            channels=first[0].shape[1],
+            grid=grid,
+            classes=classes,
+            scales=state["stage_label_embedding.weight"].shape[0],
+            widths=tuple(weight.shape[0] for weight in first),
+            strides=(2,) * stages,
+            embedding=embedding,
+            hidden=tuple(hidden),
+        )
+    except (KeyError, IndexError):
+        raise CheckpointError(f"{str(path)!r} is no scorer; give a file of 'tts train-scorer'") from None
+
+
+def check_backbone(path: Path, card: ScorerCard, backbone: BackboneIdentity) -> str | None:
+    """Refuse a scorer of another backbone or schedule by name; returns a remark where weights differ."""
+    config = card.config
+    for what, ours, theirs in (
+        ("channels", config.channels, backbone.channels),
+        ("latent grid", config.grid, backbone.grid),
+        ("classes", config.classes, backbone.classes),
+        ("scales", config.scales, len(backbone.schedule)),
+    ):
+        if ours != theirs and card.identity is None:
+            raise CheckpointError(
+                f"scorer {path.name} was trained for {ours} {what}, got {backbone.name} with {theirs};"
+                " pass another --scorer or retrain"
+            )
+    if card.identity is None:
+        return f"scorer {path.name} does not name its backbone; it fits {backbone.name} by shape only"
+    if card.identity.name != backbone.name:
+        raise CheckpointError(
+            f"scorer was trained for {card.identity.name}, got {backbone.name};"
+            " pass another --scorer or retrain"
+        )
+    difference = replace(card.identity, weights=backbone.weights).mismatch(backbone)
+    if difference:
+        raise CheckpointError(f"scorer was trained for {difference}; pass another --scorer or retrain")
+    if card.identity.weights != backbone.weights:
+        return f"scorer {path.name} was trained on other weights of {backbone.name}; retrain if they differ"
+    return None

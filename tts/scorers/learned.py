@@ -1,0 +1,64 @@
+"""The paper's scorer at work: a trained network that judges e_k."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tts.backbones.storage import EMBEDDED
+from tts.data.manifest import BackboneIdentity
+from tts.errors import CheckpointError
+from tts.interfaces import Proposals
+from tts.io import sha256_file
+from tts.scorers.checkpoint import ScorerCard, check_backbone, load_scorer
+from tts.scorers.network import ScorerNetwork
+from tts.specs import ScorerRequest
+
+
+class LearnedScorer:
+    """S(c, e_k, k) of equation 6, in float32. ``remark`` is what the user should know of the file."""
+
+    name = "learned"
+
+    def __init__(
+        self, network: ScorerNetwork, path: Path, card: ScorerCard, remark: str | None = None
+    ) -> None:
+        self.network = network
+        self.path = path
+        self.card = card
+        self.remark = remark
+
+    def score(self, proposals: Proposals) -> Tensor:
+        """Scores (B, M) of maps (B, M, C, H, W)."""
+        maps = proposals.maps
+        count = maps.shape[1]
+        labels = proposals.labels.repeat_interleave(count)  # BM
+        scales = torch.full_like(labels, proposals.scale)
+        scores: Tensor = self.network(maps.flatten(0, 1), labels, scales)  # BM
+        return scores.unflatten(0, (-1, count))
+
+    def describe(self) -> dict[str, object]:
+        """Where the scorer came from, for a run's record."""
+        return {"file": str(self.path), "sha256": sha256_file(self.path), "training": self.card.training}
+
+
+def shipped_scorer(backbone_name: str) -> Path:
+    """The scorer that ships inside the package for an embedded backbone."""
+    return EMBEDDED / f"{backbone_name}-scorer.safetensors"
+
+
+def build(request: ScorerRequest) -> LearnedScorer:
+    """A learned scorer from the file in ``argument``, or the one that ships with the backbone."""
+    name = request.backbone.info.name
+    path = Path(request.argument) if request.argument else shipped_scorer(name)
+    if path.is_dir():
+        path = path / "scorer.safetensors"
+    if not request.argument and not path.is_file():
+        raise CheckpointError(
+            f"no scorer ships with {name}; train one with 'tts train-scorer' and pass --scorer FILE"
+        )
+    network, card = load_scorer(path, request.backbone.info.grid)
+    remark = check_backbone(path, card, BackboneIdentity.from_backbone(request.backbone))
+    return LearnedScorer(network.to(request.device), path, card, remark)
