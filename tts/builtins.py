@@ -39,7 +39,7 @@ def tts_register_selectors() -> Iterable[SelectorSpec]:
     """Provide the rules that choose among scored candidates."""
     return (
         SelectorSpec("greedy", "tts.selectors:greedy", "the candidate with the highest score"),
-        SelectorSpec("topk", "tts.selectors:topk", "one of the k highest scores, at equal odds"),
+        SelectorSpec("topk", "tts.selectors:topk", "a draw from the softmax of the k highest scores"),
         SelectorSpec("softmax", "tts.selectors:softmax", "a draw with odds exp(score / temperature)"),
         SelectorSpec("random", "tts.selectors:random", "any candidate; the control that ignores scores"),
     )

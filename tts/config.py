@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from tts.errors import UsageError
@@ -14,7 +15,8 @@ class SearchSettings:
 
     ``candidates`` holds m_1..m_K of Algorithm 1. ``cfg`` is in the backbone's convention; ``top_k`` and
     ``top_p`` are off at 0. ``chunk_bytes`` bounds the memory of candidates that are scored at once;
-    ``chunk`` fixes their number for each image instead. ``trace`` keeps all scores.
+    ``chunk`` fixes their number for each image instead. ``trace`` keeps all scores; without
+    ``decode`` no images are made.
     """
 
     candidates: tuple[int, ...]
@@ -25,6 +27,7 @@ class SearchSettings:
     chunk_bytes: int = 512 * 2**20
     chunk: int | None = None
     trace: bool = False
+    decode: bool = True
 
 
 def parse_range(text: str, what: str, below: int | None = None) -> tuple[int, ...]:
@@ -78,3 +81,12 @@ def parse_scales(text: str, scales: int) -> tuple[int, ...]:
     if -1 in chosen:
         raise UsageError(f"scale 0 is out of range; scales count from 1 to {scales}")
     return chosen
+
+
+def parse_schedule(text: str) -> tuple[int, ...]:
+    """Sides of the scales from text like ``1,2,3,4``: increasing, from 1, at least two."""
+    parts = text.split(",")
+    sides = tuple(int(part) for part in parts) if all(p.strip().isdecimal() for p in parts) else ()
+    if len(sides) < 2 or sides[0] != 1 or any(a >= b for a, b in itertools.pairwise(sides)):
+        raise UsageError(f"schedule {text!r} must be increasing sides from 1, like 1,2,3,4")
+    return sides

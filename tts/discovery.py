@@ -64,11 +64,14 @@ def installed() -> Iterator[tuple[PluginEntry, Load]]:
 
 
 def _entries(name: str, distribution: Distribution) -> Iterator[tuple[PluginEntry, Load]]:
+    version = ""
     try:
         version = distribution.version
+        if not version:
+            raise PluginError("the distribution has no readable METADATA; install it again")
         points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
     except Exception as error:  # whatever a damaged installation makes of its metadata
-        yield PluginEntry(name, "", "entry_points.txt"), _failing(error)
+        yield PluginEntry(name, version or "", "entry_points.txt"), _failing(error)
         return
     for point in sorted(points, key=lambda point: point.name):
         yield PluginEntry(name, version, point.name), point.load

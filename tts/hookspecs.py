@@ -59,7 +59,7 @@ def tts_register_losses() -> Iterable[LossSpec]:
 def tts_register_commands(app: typer.Typer) -> None:
     """Add commands to the command line. Called once, after the built-in commands are in place.
 
-    :param app: the root Typer application; use ``@app.command()``.
+    :param app: an application whose commands join the root one; use ``@app.command()``.
     """
 
 

@@ -31,14 +31,14 @@ BYTES_PER_ELEMENT = 64
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What was chosen: ``tokens`` (B, sum L_k), ``images`` (B, 3, H, W) in [0, 1].
+    """What was chosen: ``tokens`` (B, sum L_k), ``images`` (B, 3, H, W) in [0, 1] unless decoding is off.
 
     ``winner_scores`` (B, K) is NaN and ``winner_index`` (B, K) 0 at scales without selection. ``trace`` holds
     all scores (B, m_k) of each scale with selection, if asked for.
     """
 
     tokens: Tensor
-    images: Tensor
+    images: Tensor | None
     winner_scores: Tensor
     winner_index: Tensor
     trace: dict[int, Tensor]
@@ -105,7 +105,8 @@ def search(
                     trace[scale] = choice.scores.cpu()
         state.commit(tokens)
         chosen.append(tokens.cpu())
-    return SearchResult(torch.cat(chosen, dim=1), state.decode(), winner_scores, winner_index, trace)
+    images = state.decode() if settings.decode else None
+    return SearchResult(torch.cat(chosen, dim=1), images, winner_scores, winner_index, trace)
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,8 @@ def test_png_and_npz_round_trip(tmp_path: Path) -> None:
 
 
 def test_png_refuses_floats_and_other_layouts(tmp_path: Path) -> None:
-    for image in (np.zeros((4, 4, 3)), np.zeros((3, 4, 4), np.uint8), np.zeros((4, 4), np.uint8)):
+    wrong: list[Any] = [np.zeros((4, 4, 3)), np.zeros((3, 4, 4), np.uint8), np.zeros((4, 4), np.uint8)]
+    for image in wrong:
         with pytest.raises(ShapeError, match="needs uint8"):
             io.save_png(tmp_path / "a.png", image)
     assert os.listdir(tmp_path) == []

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -245,23 +244,3 @@ def test_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("a file")
     with pytest.raises(UsageError, match="cannot write to folder"):
         StoreWriter(tmp_path / "plain" / "set", "real", IDENTITY, {})
-
-
-def test_identity_round_trip_and_mismatch() -> None:
-    assert BackboneIdentity.from_json(json.loads(json.dumps(IDENTITY.to_json()))) == IDENTITY
-    assert IDENTITY.mismatch(IDENTITY) is None
-    record = IDENTITY.to_json()
-    cases = {
-        "name": ("var-d16", "backbone var-test, got var-d16"),
-        "schedule": ([1, 3], "scale schedule 1-2, got 1-3"),
-        "codebook_size": (4096, "codebook size 50, got 4096"),
-        "weights": ("cd" * 32, "weights abababababab, got cdcdcdcdcdcd"),
-    }
-    for field, (value, words) in cases.items():
-        assert IDENTITY.mismatch(BackboneIdentity.from_json({**record, field: value})) == words
-
-
-def test_identity_of_a_backbone() -> None:
-    info = SimpleNamespace(name="var-test", schedule=(1, 2), classes=3, codebook_size=50, channels=4, grid=2)
-    backbone: Any = SimpleNamespace(info=info, weights_hash=lambda: "ab" * 32)
-    assert BackboneIdentity.from_backbone(backbone) == IDENTITY

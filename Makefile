@@ -1,0 +1,43 @@
+# Every target prepares its own environment in .venv and uses it again the next time.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_OUT ?= demo-out
+
+.PHONY: help demo test test-slow test-all lint format clean
+
+help:
+	@echo "make demo       LSRS on handwritten digits, end to end: table and picture in $(DEMO_OUT)/"
+	@echo "make test       the tests"
+	@echo "make test-slow  the tests that take gigabytes or minutes"
+	@echo "make test-all   both"
+	@echo "make lint       ruff and mypy"
+
+$(BIN)/.ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: $(BIN)/.ready
+	PATH="$(abspath $(BIN)):$$PATH" bash benchmarks/demo.sh $(DEMO_OUT)
+
+test: $(BIN)/.ready
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(BIN)/.ready
+	$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow
+
+lint: $(BIN)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(BIN)/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) $(DEMO_OUT) samples build dist

@@ -1,0 +1,1 @@
+"""How the embedded digits models were trained."""

@@ -1,0 +1,50 @@
+"""``tts collect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tts_cli import options
+from tts_cli.progress import progress_bar, say
+
+
+def collect(
+    out: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    backbone: options.Backbone = "var-digits",
+    weights: options.Weights = None,
+    real: Annotated[
+        str | None,
+        typer.Option(help="Encode real images: a folder with one sub-folder a class, or digits."),
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(help="Images of each class. Default: 1000; all of an image folder.")
+    ] = None,
+    cfg: options.Cfg = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    crop: Annotated[str, typer.Option(help="Crop of real images: center or random.")] = "center",
+    seed: Annotated[int, typer.Option(help="Seed of random crops.")] = 0,
+    dtype: options.Dtype = "float32",
+    device: options.Device = "auto",
+    batch_size: options.BatchSize = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Collect one side of a scorer's training data: generated images, or real ones with --real.
+
+    \b
+    Examples:
+      tts collect --backbone var-digits --per-class 500 --out data/generated
+      tts collect --backbone var-digits --real digits --per-class 500 --out data/real
+    """
+    from tts.data.collect_run import CollectConfig, run_collect
+
+    given = {key: value for key, value in locals().items() if key in CollectConfig.__dataclass_fields__}
+    files = tuple(str(weight) for weight in weights or ())
+    config = CollectConfig(**{**given, "out": str(out), "weights": files})
+    with progress_bar("collecting") as progress:
+        summary = run_collect(config, progress, lambda message: say(f"warning: {message}"))
+    state = "already collected" if summary.finished_before else "collected"
+    print(f"{summary.items} images {state} in {summary.out}")

@@ -1,0 +1,45 @@
+"""``tts convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tts.errors import UsageError
+
+FAMILIES = ("var",)
+
+
+def convert(
+    transformer: Annotated[Path, typer.Option(help="Published transformer (.pth or .safetensors).")],
+    tokenizer: Annotated[Path, typer.Option(help="Published tokenizer.")],
+    out: Annotated[Path, typer.Option(help="Folder for `--backbone`.")],
+    family: Annotated[str, typer.Option(help="Model family: var.")] = "var",
+    schedule: Annotated[
+        str | None, typer.Option(help="Sides of the scales, like 1,2,3,4, where the weights do not say.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name in records. Default: FAMILY-dDEPTH.")] = None,
+) -> None:
+    """Convert published weights into a safetensors folder that `--backbone` accepts.
+
+    \b
+    Examples:
+      tts convert --transformer var_d16.pth --tokenizer vae_ch160v4096z32.pth --out var-d16
+      tts convert --transformer mine.pth --tokenizer vae.pth --schedule 1,2,3,4 --name var-mine --out mine
+    """
+    if family not in FAMILIES:
+        raise UsageError(f"unknown family {family!r}; use {' or '.join(FAMILIES)}")
+    from tts.backbones.storage import convert as convert_files
+    from tts.config import parse_schedule
+    from tts.io import ensure_writable_dir
+
+    sides = None if schedule is None else parse_schedule(schedule)
+    config = convert_files(transformer, tokenizer, ensure_writable_dir(out), name, sides)
+    var = config.transformer
+    scales = ",".join(map(str, var.schedule))
+    print(
+        f"{config.name} in {out}: depth {var.depth}, width {var.width},"
+        f" {var.classes} classes, scales {scales}"
+    )

@@ -1,0 +1,91 @@
+"""The root command: adds the plugins' commands and prints every mendable error as one line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from tts.errors import TtsError
+from tts.manager import get_plugins
+
+INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 + SIGINT
+
+
+class RootGroup(TyperGroup):
+    """The root command.
+
+    Errors that the user can mend are one line on stderr, with the error's exit code; anything else keeps its
+    traceback.
+    """
+
+    _extended = False
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Add the plugins' commands, warn of broken plugins, then parse."""
+        if not self._extended:
+            self._extended = True
+            self.commands.update(_plugin_commands(self.commands))
+        if not ctx.resilient_parsing:  # completion wants no warnings
+            for entry in get_plugins().broken():
+                _say(f"warning: plugin {entry.reason}")
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what it returns is no exit code. A closed pipe shows here, not at exit."""
+        try:
+            super().invoke(ctx)
+        finally:
+            sys.stdout.flush()
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line and exit."""
+        if not kwargs.get("standalone_mode", True):
+            return super().main(*args, **kwargs)
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs) or 0
+        except TtsError as error:
+            _say(f"error: {_one_line(str(error))}")
+            code = error.exit_code
+        except typer.TyperException as error:
+            _say(_usage_message(error))
+            code = error.exit_code
+        except typer.Abort:
+            _say("error: aborted")
+            code = 1
+        if code == INTERRUPTED:
+            _say("error: interrupted")
+        sys.exit(code)
+
+
+def _plugin_commands(taken: Any) -> dict[str, Any]:
+    app = typer.Typer(rich_markup_mode=None)
+    get_plugins().register_commands(app, taken)
+    return dict(get_group(app).commands)
+
+
+def _usage_message(error: typer.TyperException) -> str:
+    """Put Typer's message into the house form; the help page that stands in for a missing command stays."""
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is not None and message == context.get_help():
+        return message
+    message = _one_line(message).rstrip(".").replace(". Did you mean", "; did you mean")
+    if message[1:2].islower():
+        message = message[0].lower() + message[1:]
+    if context is None:
+        return f"error: {message}"
+    stop = "" if message.endswith("?") else ";"
+    return f"error: {message}{stop} see {context.command_path} --help"
+
+
+def _one_line(message: str) -> str:
+    return " ".join(line.strip() for line in message.splitlines())
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)

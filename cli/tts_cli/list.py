@@ -1,0 +1,88 @@
+"""``tts list``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from tts.manager import Plugins, get_plugins
+from tts.registry import Registry
+from tts.specs import BackboneSpec
+from tts_cli.output import print_json, print_table
+
+BACKBONE_HEADER = (
+    "BACKBONE",
+    "IMAGE",
+    "CLASSES",
+    "CFG",
+    "TOP-K",
+    "TOP-P",
+    "GUIDANCE",
+    "SCHEDULE",
+    "SCORER",
+    "ALIASES",
+    "OWNER",
+)
+
+
+def list_names(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List backbones (with their defaults), scorers, selectors and losses.
+
+    \b
+    Examples:
+      tts list
+      tts list --json
+    """
+    plugins = get_plugins()
+    if as_json:
+        print_json({title: _records(registry) for title, registry in _registries(plugins).items()})
+        return
+    print_table(BACKBONE_HEADER, [_backbone_row(spec, owner) for spec, owner in plugins.backbones])
+    for registry in (plugins.scorers, plugins.selectors, plugins.losses):
+        print()
+        rows = [(_with_argument(spec), _distribution(owner), spec.summary) for spec, owner in registry]
+        print_table((registry.kind.upper(), "OWNER", "SUMMARY"), rows)
+
+
+def _registries(plugins: Plugins) -> dict[str, Registry[Any]]:
+    return {
+        "backbones": plugins.backbones,
+        "scorers": plugins.scorers,
+        "selectors": plugins.selectors,
+        "losses": plugins.losses,
+    }
+
+
+def _records(registry: Registry[Any]) -> list[dict[str, Any]]:
+    return [{**asdict(spec), "owner": _distribution(owner)} for spec, owner in registry]
+
+
+def _backbone_row(spec: BackboneSpec, owner: str) -> tuple[str, ...]:
+    sampling = spec.sampling
+    return (
+        spec.name,
+        str(spec.image_size),
+        str(spec.classes),
+        f"{sampling.cfg:g}",
+        str(sampling.top_k or "off"),
+        f"{sampling.top_p:g}" if sampling.top_p else "off",
+        spec.guidance,
+        ",".join(map(str, spec.schedule)),
+        spec.default_scorer or "-",
+        ",".join(spec.aliases) or "-",
+        _distribution(owner),
+    )
+
+
+def _with_argument(spec: Any) -> str:
+    """Give the name as it is typed, such as ``learned:FILE``."""
+    argument = getattr(spec, "argument", None)
+    return f"{spec.name}:{argument}" if argument else str(spec.name)
+
+
+def _distribution(owner: str) -> str:
+    return owner.partition(":")[0]

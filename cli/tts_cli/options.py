@@ -1,0 +1,22 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Backbone = Annotated[str, typer.Option(help="Name of `tts list`, or a folder of `tts convert`.")]
+Weights = Annotated[
+    list[Path] | None,
+    typer.Option(help="Local weights file (.pth or .safetensors); give it twice for both parts."),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+Cfg = Annotated[float | None, typer.Option(help="Guidance strength; 0 is off. Default: the backbone's.")]
+TopK = Annotated[int | None, typer.Option(help="Codes kept by top-k; 0 is off. Default: the backbone's.")]
+TopP = Annotated[float | None, typer.Option(help="Mass kept by top-p; 0 is off. Default: the backbone's.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images at once; changes speed, not results.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what another run left in --out.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,0 +1,79 @@
+"""``tts sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tts_cli import options
+from tts_cli.output import print_json
+from tts_cli.progress import progress_bar, say
+
+
+def sample(
+    backbone: options.Backbone = "var-digits",
+    weights: options.Weights = None,
+    scorer: Annotated[
+        str, typer.Option(help="Name[:argument], a checkpoint file, none, or auto for the backbone's own.")
+    ] = "auto",
+    selector: Annotated[str, typer.Option(help="Name[:argument] of `tts list`.")] = "greedy",
+    candidates: Annotated[str, typer.Option(help="M, or m_1,...,m_K with one number a scale.")] = "8",
+    start_scale: Annotated[int, typer.Option(help="First scale with M candidates, from 1.")] = 2,
+    end_scale: Annotated[int | None, typer.Option(help="Last one. Default: the last scale.")] = None,
+    top_k_select: Annotated[int, typer.Option(help="k of the topk selector.")] = 8,
+    temperature: Annotated[float, typer.Option(help="T of the topk and softmax selectors.")] = 1.0,
+    labels: Annotated[str | None, typer.Option(help="Class labels, like 0-9,12. Default: 0-9.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds for each label. Default: 0-4.")] = None,
+    per_class: Annotated[
+        int | None, typer.Option(help="So many images a label, all with different seeds.")
+    ] = None,
+    cfg: options.Cfg = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    out: Annotated[Path | None, typer.Option(help="Folder. Default: samples/BACKBONE.")] = None,
+    formats: Annotated[str, typer.Option("--format", help="png, npz, or png,npz.")] = "png",
+    save_tokens: Annotated[bool, typer.Option("--save-tokens", help="Write tokens.safetensors.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Write all candidates' scores.")] = False,
+    from_tokens: Annotated[Path | None, typer.Option(help="Start from saved token maps.")] = None,
+    from_scale: Annotated[
+        int | None, typer.Option(help="With --from-tokens: the first scale to generate anew, from 1.")
+    ] = None,
+    randomize_scale: Annotated[
+        int | None, typer.Option(help="Replace this scale's map by random tokens (figure 1).")
+    ] = None,
+    uint8: Annotated[str | None, typer.Option(help="truncate or round. Default: the family's rule.")] = None,
+    dtype: options.Dtype = "float32",
+    device: options.Device = "auto",
+    batch_size: options.BatchSize = None,
+    chunk: Annotated[int | None, typer.Option(help="Candidates of an image scored at once.")] = None,
+    score_memory: Annotated[int, typer.Option(help="MiB for scoring, where --chunk is not given.")] = 512,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Generate images, choosing among candidate token maps at each scale (LSRS, Algorithm 1).
+
+    \b
+    Examples:
+      tts sample
+      tts sample --labels 0-9 --seeds 0-4 --candidates 32 --selector softmax --out digits
+    """
+    from tts.sample_config import SampleConfig
+    from tts.sample_run import run_sample
+
+    given = {key: value for key, value in locals().items() if key in SampleConfig.__dataclass_fields__}
+    texts = {key: str(given[key]) for key in ("out", "from_tokens") if given[key] is not None}
+    files = tuple(str(weight) for weight in weights or ())
+    parts = tuple(part.strip() for part in formats.split(","))
+    config = SampleConfig(**{**given, **texts, "weights": files, "formats": parts})
+    with progress_bar("sampling") as progress:
+        summary = run_sample(config, progress)
+    for remark in summary.remarks:
+        say(f"note: {remark}")
+    speed = summary.images / summary.seconds
+    if as_json:
+        print_json({"out": str(summary.out), "images": summary.images, "images_per_second": speed})
+    else:
+        m = ",".join(map(str, summary.candidates))
+        print(f"{summary.images} images in {summary.out} (candidates {m}, {speed:.1f} images/s)")

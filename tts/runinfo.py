@@ -1,0 +1,58 @@
+"""How a result was made: versions, plugins, device, weights. Part of every output folder's record."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from tts import __version__
+from tts.interfaces import Backbone, Scorer
+from tts.manager import get_plugins
+
+LIBRARIES = ("torch", "numpy", "pluggy", "safetensors", "einops")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions of everything that can change a number, and the hardware."""
+    return {
+        "scalewise-tts": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "plugins": [f"{entry.distribution} {entry.version}" for entry in get_plugins().entries if entry.ok],
+        "device": str(device),
+        "device_name": device_name(device),
+        "threads": torch.get_num_threads(),
+        "attention": "torch scaled_dot_product_attention",
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the processor's architecture and vector extension."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def describe_backbone(backbone: Backbone) -> dict[str, Any]:
+    """A backbone's identity for a record."""
+    info = backbone.info
+    return {
+        "name": info.name,
+        "family": info.family,
+        "schedule": list(info.schedule),
+        "classes": info.classes,
+        "guidance": info.guidance,
+        "weights_sha256": backbone.weights_hash(),
+    }
+
+
+def describe_scorer(scorer: Scorer | None) -> dict[str, Any] | None:
+    """A scorer's identity for a record: its name and whatever its ``describe()`` adds."""
+    if scorer is None:
+        return None
+    describe = getattr(scorer, "describe", None)
+    return {"name": scorer.name, **(describe() if callable(describe) else {})}

@@ -1,0 +1,150 @@
+"""What ``tts sample`` is asked for, and the plan of images and settings that follows from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tts.config import SearchSettings, parse_range, plan_candidates
+from tts.errors import CheckpointError, UsageError
+from tts.interfaces import BackboneInfo
+from tts.io import load_tensors
+from tts.pipeline import Item, Prefix, cross_items, distinct_items
+
+FORMATS = ("png", "npz")
+EXECUTION = ("out", "batch_size", "chunk", "score_memory", "device", "overwrite")
+"""Fields that say how a run is carried out and do not change what it makes."""
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """Everything that ``tts sample`` takes; ``None`` means the backbone's default.
+
+    Scales count from 1 here, as in the paper and on the command line.
+    """
+
+    backbone: str = "var-digits"
+    weights: tuple[str, ...] = ()
+    scorer: str = "auto"
+    selector: str = "greedy"
+    candidates: str = "8"
+    start_scale: int = 2
+    end_scale: int | None = None
+    top_k_select: int = 8
+    temperature: float = 1.0
+    labels: str | None = None
+    seeds: str | None = None
+    per_class: int | None = None
+    cfg: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    dtype: str = "float32"
+    formats: tuple[str, ...] = ("png",)
+    save_tokens: bool = False
+    trace: bool = False
+    from_tokens: str | None = None
+    from_scale: int | None = None
+    randomize_scale: int | None = None
+    uint8: str | None = None
+    out: str | None = None
+    batch_size: int | None = None
+    chunk: int | None = None
+    score_memory: int = 512
+    device: str = "auto"
+    overwrite: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """The fields that decide what the run makes, for its record."""
+        fields = {key: value for key, value in asdict(self).items() if key not in EXECUTION}
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+
+
+def check_output(config: SampleConfig) -> None:
+    """Refuse unknown formats and numbers out of range before anything is loaded."""
+    unknown = [name for name in config.formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"unknown format {unknown[0]!r}; use {' or '.join(FORMATS)}")
+    for name in ("batch_size", "chunk", "score_memory", "per_class"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{name.replace('_', '-')} {value} must be at least 1")
+    if (config.from_tokens is None) != (config.from_scale is None):
+        raise UsageError("--from-tokens FILE and --from-scale K go together; pass both or neither")
+
+
+def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
+    """The settings of the search, with the backbone's defaults filled in."""
+    defaults = info.sampling
+    cfg = defaults.cfg if config.cfg is None else config.cfg
+    top_k = defaults.top_k if config.top_k is None else config.top_k
+    top_p = defaults.top_p if config.top_p is None else config.top_p
+    if not (math.isfinite(cfg) and cfg >= 0):
+        raise UsageError(f"cfg {cfg} must be a number of at least 0; 0 switches guidance off")
+    if top_k < 0 or not 0 <= top_p <= 1:
+        raise UsageError(
+            f"top-k {top_k} must be at least 0 and top-p {top_p} from 0 to 1; 0 switches either off"
+        )
+    return SearchSettings(
+        candidates=plan_candidates(config.candidates, config.start_scale, config.end_scale, info.scales),
+        cfg=cfg,
+        top_k=top_k,
+        top_p=top_p,
+        chunk_bytes=config.score_memory * 2**20,
+        chunk=config.chunk,
+        trace=config.trace,
+    )
+
+
+def one_based(config: SampleConfig, info: BackboneInfo, field: str) -> int | None:
+    """The zero-based scale of a field that counts from 1."""
+    value = getattr(config, field)
+    if value is not None and not 1 <= value <= info.scales:
+        name = field.replace("_", "-")
+        raise UsageError(f"{name} {value} is out of range; {info.name} has scales 1 to {info.scales}")
+    return None if value is None else value - 1
+
+
+def plan(config: SampleConfig, info: BackboneInfo) -> tuple[list[Item], Prefix | None]:
+    """The images to make: labels with seeds, so many a class, or the rows of a file of token maps."""
+    if config.seeds is not None and config.per_class is not None:
+        raise UsageError("--seeds and --per-class both choose seeds; pass one of them")
+    if config.from_tokens is not None:
+        return _plan_from_tokens(config, info)
+    labels = parse_range(config.labels or f"0-{min(10, info.classes) - 1}", "label", info.classes)
+    if config.per_class is not None:
+        return distinct_items(labels, config.per_class, info.classes), None
+    return cross_items(labels, parse_range(config.seeds or "0-4", "seed")), None
+
+
+def _plan_from_tokens(config: SampleConfig, info: BackboneInfo) -> tuple[list[Item], Prefix]:
+    """Rows of the file, each with its own seed or with every seed of ``--seeds``."""
+    if config.labels is not None or config.per_class is not None:
+        raise UsageError("--labels and --per-class do not go with --from-tokens: the file has its own labels")
+    file = Path(str(config.from_tokens))
+    scales = one_based(config, info, "from_scale") or 0
+    tensors, metadata = load_tensors(file)
+    schedule = ",".join(map(str, info.schedule))
+    if not {"tokens", "labels", "seeds"} <= set(tensors) or metadata.get("schedule", schedule) != schedule:
+        raise CheckpointError(
+            f"{file} holds no token maps of schedule {schedule}; write it with --save-tokens"
+        )
+    tokens, labels = tensors["tokens"].long(), tensors["labels"].tolist()
+    fits = tokens.ndim == 2 and tokens.shape[1] == info.tokens and len(labels) == len(tokens) > 0
+    if not fits or not 0 <= int(tokens.min()) <= int(tokens.max()) < info.codebook_size:
+        raise CheckpointError(
+            f"{file} does not fit {info.name} (tokens {tuple(tokens.shape)}); sample it again"
+        )
+    if not 0 <= min(labels) <= max(labels) < info.classes:
+        raise CheckpointError(
+            f"{file} has labels outside 0 to {info.classes - 1}; sample it with {info.name}"
+        )
+    if config.seeds is None:
+        rows = [(row, seed) for row, seed in enumerate(tensors["seeds"].tolist())]
+    else:
+        rows = [(row, seed) for row in range(len(labels)) for seed in parse_range(config.seeds, "seed")]
+    items = [Item(labels[row], seed) for row, seed in rows]
+    if len(set(items)) != len(items):
+        raise UsageError(f"{file} has several rows of one class, which --seeds would give the same name")
+    return items, Prefix(tokens[[row for row, _ in rows]], scales)
