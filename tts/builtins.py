@@ -39,8 +39,8 @@ def tts_register_selectors() -> Iterable[SelectorSpec]:
     """Provide the rules that choose among scored candidates."""
     return (
         SelectorSpec("greedy", "tts.selectors:greedy", "the candidate with the highest score"),
-        SelectorSpec("topk", "tts.selectors:topk", "a draw from the softmax of the k highest scores"),
-        SelectorSpec("softmax", "tts.selectors:softmax", "a draw with odds exp(score / temperature)"),
+        SelectorSpec("topk", "tts.selectors:topk", "a draw among the k highest, odds exp(score / T)"),
+        SelectorSpec("softmax", "tts.selectors:softmax", "a draw among all, odds exp(score / T)"),
         SelectorSpec("random", "tts.selectors:random", "any candidate; the control that ignores scores"),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 
@@ -48,12 +49,12 @@ class TokenDistribution:
         probability exceeds the target, and targets stay below the total.
         """
         total = self.cdf[..., -1:]  # B L 1
-        target = uniforms.transpose(1, 2) * total  # B L M
+        target = rearrange(uniforms, "b m l -> b l m") * total
         target = torch.minimum(target, torch.nextafter(total, torch.zeros_like(total)))
         tokens = torch.searchsorted(self.cdf, target.contiguous(), right=True)  # B L M
-        return tokens.transpose(1, 2).contiguous()  # B M L
+        return rearrange(tokens, "b l m -> b m l").contiguous()
 
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probabilities (B, M, L) of tokens (B, M, L)."""
-        gathered = self.log_probs.gather(-1, tokens.transpose(1, 2))  # B L M
-        return gathered.transpose(1, 2)
+        gathered = self.log_probs.gather(-1, rearrange(tokens, "b m l -> b l m"))
+        return rearrange(gathered, "b l m -> b m l")

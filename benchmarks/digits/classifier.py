@@ -18,7 +18,6 @@ from tts.evaluation.digits import (
 )
 
 RECIPE = Recipe(steps=2000, batch=128, rate=3e-3, weight_decay=0.02, average=0.99)
-SMOOTHING = 0.05
 
 
 def train(recipe: Recipe = RECIPE) -> DigitsClassifier:
@@ -28,7 +27,7 @@ def train(recipe: Recipe = RECIPE) -> DigitsClassifier:
 
     def loss(step: int) -> Tensor:
         images, labels = balanced_images(step, recipe.batch)
-        return F.cross_entropy(net(images), labels, label_smoothing=SMOOTHING)
+        return F.cross_entropy(net(images), labels)
 
     fit(net, loss, recipe)
     return net

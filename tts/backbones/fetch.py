@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from tts.errors import CheckpointError, RunError, UsageError
 from tts.specs import BackboneSpec
@@ -27,11 +30,25 @@ def fetch(spec: BackboneSpec) -> dict[str, Path]:
     return {role: cached_file(spec, role) or _download(spec.repo, name) for role, name in spec.files.items()}
 
 
+def _check_network() -> None:
+    """Raise ``ConnectionError`` at once where the hub's name has no address, not after retries."""
+    from huggingface_hub import constants
+
+    host = urlsplit(constants.ENDPOINT).hostname
+    if constants.HF_HUB_OFFLINE or getproxies() or host is None:
+        return
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+
+
 def _download(repo: str, name: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
+        _check_network()
         return Path(hf_hub_download(repo, name))
     except (LocalEntryNotFoundError, ConnectionError, TimeoutError):
         raise CheckpointError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor
 
 from tts.backbones.storage import (
@@ -41,7 +42,8 @@ class VarState:
         inputs = None
         if self.scale:
             inputs = self.tokenizer.quantize.next_input(self.f_hat, self.scale)  # B L C
-            inputs = inputs.repeat(self.condition.shape[0] // self.batch, 1, 1)  # R L C
+            halves = self.condition.shape[0] // self.batch
+            inputs = repeat(inputs, "b l c -> (half b) l c", half=halves)  # R L C
         x = self.transformer.embed(inputs, self.condition, self.scale)  # R L D
         start, _ = self.transformer.span(self.scale)
         for block, six, cache in zip(self.transformer.blocks, self.modulations, self.caches, strict=True):
@@ -58,8 +60,9 @@ class VarState:
 
     def propose(self, tokens: Tensor) -> Tensor:
         """e_k (B, M, C, H, W) of candidates (B, M, L_k)."""
-        increment = self.tokenizer.quantize.increment(tokens.flatten(0, 1), self.scale)  # BM C H W
-        return self.f_hat[:, None] + increment.unflatten(0, tokens.shape[:2])
+        rows = rearrange(tokens, "b m l -> (b m) l")
+        increment = self.tokenizer.quantize.increment(rows, self.scale)
+        return self.f_hat[:, None] + rearrange(increment, "(b m) c h w -> b m c h w", b=self.batch)
 
     def commit(self, tokens: Tensor) -> None:
         """Add the chosen map (B, L_k) to f_hat and go on to the next scale."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor
 
 from tts.backbones.storage import EMBEDDED
@@ -32,12 +33,11 @@ class LearnedScorer:
 
     def score(self, proposals: Proposals) -> Tensor:
         """Scores (B, M) of maps (B, M, C, H, W)."""
-        maps = proposals.maps
-        count = maps.shape[1]
-        labels = proposals.labels.repeat_interleave(count)  # BM
+        batch, count = proposals.maps.shape[:2]
+        maps = rearrange(proposals.maps, "b m c h w -> (b m) c h w")
+        labels = repeat(proposals.labels, "b -> (b m)", m=count)
         scales = torch.full_like(labels, proposals.scale)
-        scores: Tensor = self.network(maps.flatten(0, 1), labels, scales)  # BM
-        return scores.unflatten(0, (-1, count))
+        return rearrange(self.network(maps, labels, scales), "(b m) -> b m", b=batch)
 
     def describe(self) -> dict[str, object]:
         """Where the scorer came from, for a run's record."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -87,8 +88,8 @@ class PairScores:
         maps = torch.cat([views[k] for k in self.scales])  # S*2b C H W
         scales = torch.tensor(self.scales, device=self.device).repeat_interleave(len(labels))
         scores = network(maps, labels.repeat(len(self.scales)), scales)  # S*2b
-        both = scores.unflatten(0, (len(self.scales), 2, -1))  # S 2 b
-        return both[:, 0].T, both[:, 1].T
+        both = rearrange(scores, "(s side b) -> side b s", s=len(self.scales), side=2)
+        return both[0], both[1]
 
 
 def learning_rate_factor(step: int, warmup: int, total: int) -> float:
