@@ -1,0 +1,31 @@
+"""The selector keeps what its threshold says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tts_select_accept import accept
+
+import tts
+from tts.errors import UsageError
+
+
+def choose(scores, argument=None):
+    scores = torch.tensor(scores)
+    empty = torch.zeros(scores.shape)
+    context = tts.SelectionContext(1, empty[:, 0], scores, empty, empty[..., None].long(), lambda: empty)
+    return accept(tts.SelectorRequest(argument=argument)).select(context).tolist()
+
+
+def test_the_first_candidate_above_the_threshold_is_kept():
+    assert choose([[-1.0, 0.2, 3.0], [0.0, 5.0, 1.0]]) == [1, 0]
+    assert choose([[-1.0, 0.2, 3.0]], "1.5") == [2]
+
+
+def test_the_best_is_kept_if_none_passes():
+    assert choose([[-3.0, -1.0, -2.0]]) == [1]
+
+
+def test_a_threshold_that_is_no_number_is_one_line():
+    with pytest.raises(UsageError, match="'high' is no number"):
+        choose([[0.0]], "high")

@@ -1,0 +1,75 @@
+"""What the documents show is what the code has."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tts import hookspecs
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "plugins" / "README.md").read_text()
+HOOKS = [name for name in vars(hookspecs) if name.startswith("tts_")]
+
+
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_stands_in_the_guide_with_its_exact_signature(hook):
+    signature = str(inspect.signature(getattr(hookspecs, hook))).replace("'", "")
+    assert f"### {hook}{signature}\n" in GUIDE
+
+
+def test_the_guides_plugin_works_as_written(tmp_path):
+    (code,) = blocks(GUIDE, "python")
+    (tmp_path / "tts_select_last.py").write_text(code)
+    info = tmp_path / "tts_select_last-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tts-select-last\nVersion: 0.1.0\n")
+    (toml,) = blocks(GUIDE, "toml")
+    section = re.search(r"\[project\.entry-points\.(\w+)\]\n(\w+) = \"(\w+)\"", toml)
+    (info / "entry_points.txt").write_text(f"[{section[1]}]\n{section[2]} = {section[3]}\n")
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from tts_cli.main import main;"
+        "sys.argv = ['tts', 'sample', '--selector', 'last', '--candidates', '3', '--labels', '1',"
+        f" '--seeds', '0', '--save-tokens', '--out', {str(tmp_path / 'out')!r}]; main()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, timeout=120)
+    from tts.io import load_tensors
+
+    tensors, _ = load_tensors(tmp_path / "out" / "tokens.safetensors")
+    assert tensors["winner_index"].tolist() == [[0, 2, 2, 2]]
+
+
+@pytest.mark.parametrize("document", ["README.md", "plugins/README.md", "tts/embedded/MODEL_CARD.md"])
+def test_links_point_to_files_that_exist(document):
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_the_readmes_commands_have_options_that_exist():
+    from typer.main import get_group
+
+    from tts_cli.main import app
+
+    group = get_group(app)
+    readme = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    lines = [line for block in blocks(readme, "(?:sh|bash)?") for line in block.splitlines()]
+    commands = [line.split("#")[0].split() for line in lines if line.startswith("tts ")]
+    assert len(commands) >= 10
+    for words in commands:
+        if words[1].startswith("-"):
+            continue
+        command = group.commands[words[1]]
+        known = {option for parameter in command.params for option in parameter.opts}
+        used = {word for word in words[2:] if word.startswith("--")}
+        assert used <= known | {"--help"}, words
