@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 from tts.errors import UsageError
@@ -30,6 +31,16 @@ class SearchSettings:
     decode: bool = True
 
 
+def check_sampling(cfg: float, top_k: int, top_p: float) -> None:
+    """Refuse guidance and filters out of range."""
+    if not (math.isfinite(cfg) and cfg >= 0):
+        raise UsageError(f"cfg {cfg} must be a number of at least 0; 0 switches guidance off")
+    if top_k < 0 or not 0 <= top_p <= 1:
+        raise UsageError(
+            f"top-k {top_k} must be at least 0 and top-p {top_p} from 0 to 1; 0 switches either off"
+        )
+
+
 def parse_range(text: str, what: str, below: int | None = None) -> tuple[int, ...]:
     """Whole numbers from text like ``0-9,12``; ``below`` is an exclusive upper bound."""
     values: list[int] = []
@@ -40,6 +51,8 @@ def parse_range(text: str, what: str, below: int | None = None) -> tuple[int, ..
         low, high = int(first), int(last) if dash else int(first)
         if high < low:
             raise UsageError(f"{what} {part!r} runs backwards; write {high}-{low}")
+        if high >= 2**63:
+            raise UsageError(f"{what} {high} is too large; it must be below 2^63")
         if below is not None and high >= below:
             raise UsageError(f"{what} {high} is out of range; this backbone has 0 to {below - 1}")
         values.extend(range(low, high + 1))
@@ -76,11 +89,12 @@ def plan_candidates(text: str, start_scale: int, end_scale: int | None, scales: 
 def parse_scales(text: str, scales: int) -> tuple[int, ...]:
     """Zero-based scale indices from text counting from 1: ``2-`` (from the second on), ``2-5``, ``1,3``."""
     if text.endswith("-") and text[:-1].isdecimal():
-        text = f"{text[:-1]}-{scales}"
-    chosen = tuple(k - 1 for k in parse_range(text, "scale", scales + 1))
-    if -1 in chosen:
-        raise UsageError(f"scale 0 is out of range; scales count from 1 to {scales}")
-    return chosen
+        text += str(max(scales, int(text[:-1])))
+    chosen = parse_range(text, "scale")
+    for scale in chosen:
+        if not 1 <= scale <= scales:
+            raise UsageError(f"scale {scale} is out of range; this backbone has scales 1 to {scales}")
+    return tuple(scale - 1 for scale in chosen)
 
 
 def parse_schedule(text: str) -> tuple[int, ...]:

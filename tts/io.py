@@ -26,6 +26,7 @@ from torch import Tensor
 from tts.errors import CheckpointError, RunError, ShapeError, UsageError
 
 Uint8Rule = Literal["truncate", "round"]
+UINT8_RULES = ("truncate", "round")
 
 _CHUNK = 1 << 20
 
@@ -99,11 +100,24 @@ def save_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapp
         mode = temporary.stat().st_mode  # as of any new file; safetensors makes files private to their owner
         try:
             save_file(plain, temporary, metadata=dict(metadata))
+            _sort_metadata(temporary)
             temporary.chmod(mode)
         except SafetensorError as error:
             raise RunError(
                 f"cannot write {path} ({reason(error)}); check the space and the rights there"
             ) from error
+
+
+def _sort_metadata(path: Path) -> None:
+    """Sort the metadata, which safetensors writes in random order: equal content makes equal bytes."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= size:
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -158,6 +172,15 @@ def save_png(path: Path | str, image: NDArray[np.uint8]) -> None:
         Image.fromarray(image).save(temporary, format="PNG")
 
 
+def load_png(path: Path | str) -> NDArray[np.uint8]:
+    """Read an image file as (H, W, 3), uint8."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:  # PNG readers raise all three for broken files
+        raise CheckpointError(f"{path} is no readable image ({reason(error)}); sample it again") from error
+
+
 def save_npz(path: Path | str, **arrays: NDArray[Any]) -> None:
     """Write named arrays as one uncompressed npz file."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -170,7 +193,7 @@ def to_uint8(images: Tensor, rule: Uint8Rule | str) -> NDArray[np.uint8]:
     ``truncate`` takes the floor of 255 x, ``round`` the nearest integer; both in float32, because in half
     precision 255 x is already rounded.
     """
-    if rule not in ("truncate", "round"):
+    if rule not in UINT8_RULES:
         raise UsageError(f"unknown uint8 rule {rule!r}; use truncate or round")
     if images.ndim != 4 or images.shape[1] != 3:
         raise ShapeError(f"images have shape {tuple(images.shape)}, expected (N, 3, H, W)")

@@ -38,7 +38,8 @@ def prepare_folder(out: Path, settings: dict[str, Any], overwrite: bool) -> None
     ensure_writable_dir(out)
     record = out / RECORD
     if record.is_file() and not overwrite:
-        before = read_json(record).get("settings", {})
+        content = read_json(record)
+        before = content.get("settings", {}) if isinstance(content, dict) else {}
         differing = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
         if differing:
             raise UsageError(

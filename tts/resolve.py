@@ -47,9 +47,13 @@ def torch_dtype(text: str) -> torch.dtype:
 
 
 def find_backbone(text: str) -> tuple[BackboneSpec, tuple[Path, ...]]:
-    """The spec of a name, an alias or a folder of ``tts convert``, and the files that come with it."""
+    """The spec of a name, an alias or a folder of ``tts convert``, and the files that come with it.
+
+    A name wins over a folder of that name, such as one of results; ``./NAME`` is the folder.
+    """
     folder = Path(text)
-    if folder.is_dir():
+    known = any(text in (spec.name, *spec.aliases) for spec, _ in get_plugins().backbones)
+    if folder.is_dir() and not known:
         from tts.backbones.storage import folder_spec
 
         return folder_spec(folder), (folder,)
@@ -90,9 +94,11 @@ def build_scorer(text: str, spec: BackboneSpec, backbone: Backbone, device: torc
             )
         text = spec.default_scorer
     name, argument = split_argument(text)
-    if Path(text).exists() or text.endswith((".safetensors", ".pth", ".pt")):
+    scorers = get_plugins().scorers
+    is_file = Path(text).exists() or text.endswith((".safetensors", ".pth", ".pt"))
+    if is_file and name not in scorers.names():
         name, argument = "learned", text
-    factory = load_attribute(get_plugins().scorers.get(name).factory)
+    factory = load_attribute(scorers.get(name).factory)
     scorer: Scorer = factory(ScorerRequest(backbone, device, argument))
     return scorer
 

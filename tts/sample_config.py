@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.config import SearchSettings, parse_range, plan_candidates
+from tts.config import SearchSettings, check_sampling, parse_range, plan_candidates
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import BackboneInfo
-from tts.io import load_tensors
+from tts.io import UINT8_RULES, load_tensors
 from tts.pipeline import Item, Prefix, cross_items, distinct_items
 
 FORMATS = ("png", "npz")
@@ -66,6 +65,8 @@ def check_output(config: SampleConfig) -> None:
     unknown = [name for name in config.formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"unknown format {unknown[0]!r}; use {' or '.join(FORMATS)}")
+    if config.uint8 not in (None, *UINT8_RULES):
+        raise UsageError(f"unknown uint8 rule {config.uint8!r}; use {' or '.join(UINT8_RULES)}")
     for name in ("batch_size", "chunk", "score_memory", "per_class"):
         value = getattr(config, name)
         if value is not None and value < 1:
@@ -80,12 +81,7 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
     cfg = defaults.cfg if config.cfg is None else config.cfg
     top_k = defaults.top_k if config.top_k is None else config.top_k
     top_p = defaults.top_p if config.top_p is None else config.top_p
-    if not (math.isfinite(cfg) and cfg >= 0):
-        raise UsageError(f"cfg {cfg} must be a number of at least 0; 0 switches guidance off")
-    if top_k < 0 or not 0 <= top_p <= 1:
-        raise UsageError(
-            f"top-k {top_k} must be at least 0 and top-p {top_p} from 0 to 1; 0 switches either off"
-        )
+    check_sampling(cfg, top_k, top_p)
     return SearchSettings(
         candidates=plan_candidates(config.candidates, config.start_scale, config.end_scale, info.scales),
         cfg=cfg,
@@ -131,7 +127,8 @@ def _plan_from_tokens(config: SampleConfig, info: BackboneInfo) -> tuple[list[It
             f"{file} holds no token maps of schedule {schedule}; write it with --save-tokens"
         )
     tokens, labels = tensors["tokens"].long(), tensors["labels"].tolist()
-    fits = tokens.ndim == 2 and tokens.shape[1] == info.tokens and len(labels) == len(tokens) > 0
+    counts = {len(labels), len(tensors["seeds"])}
+    fits = tokens.ndim == 2 and tokens.shape[1] == info.tokens and counts == {len(tokens)} != {0}
     if not fits or not 0 <= int(tokens.min()) <= int(tokens.max()) < info.codebook_size:
         raise CheckpointError(
             f"{file} does not fit {info.name} (tokens {tuple(tokens.shape)}); sample it again"

@@ -42,11 +42,11 @@ def run_sample(config: SampleConfig, progress: Progress = lambda done, total: No
     info = backbone.info
     settings = search_settings(config, info)
     items, prefix = plan(config, info)
-    active = max(effective_candidates(info, settings)) > 1
-    scorer = (
-        build_scorer(config.scorer, spec, backbone, device) if active or config.scorer != "auto" else None
-    )
     selector = build_selector(config.selector, config.top_k_select, config.temperature)
+    scored = max(effective_candidates(info, settings)) > 1 and selector.needs_scores
+    scorer = (
+        build_scorer(config.scorer, spec, backbone, device) if scored or config.scorer != "auto" else None
+    )
     observers = get_plugins().observers()
     generator = Generator(
         backbone, scorer, selector, settings, device, observers, one_based(config, info, "randomize_scale")

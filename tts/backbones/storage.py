@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from tts.backbones.presets import VAR_PUBLISHED
+from tts.backbones.presets import SPECS, VAR_PUBLISHED
 from tts.backbones.var import VarConfig, VarTransformer
 from tts.backbones.vqvae import Vqvae, VqvaeConfig
 from tts.backbones.weights import (
@@ -22,9 +22,10 @@ from tts.backbones.weights import (
     infer_vqvae_config,
     read_state,
 )
-from tts.errors import CheckpointError, PluginError
+from tts.errors import CheckpointError, PluginError, UsageError
 from tts.interfaces import BackboneInfo
 from tts.io import read_metadata, save_tensors, sha256_file
+from tts.registry import NAME
 from tts.specs import BackboneRequest, BackboneSpec, SamplingDefaults
 
 TRANSFORMER_FILE = "transformer.safetensors"
@@ -110,9 +111,12 @@ def load_published(request: BackboneRequest) -> Loaded:
 def _check_depth(spec: BackboneSpec, config: VarConfig) -> None:
     wanted = re.search(r"-d(\d+)$", spec.name)
     if wanted and int(wanted.group(1)) != config.depth:
+        fitting = f"var-d{config.depth}"
+        known = fitting in (preset.name for preset in SPECS)
+        mend = f"pass --backbone {fitting}" if known else "convert them with 'tts convert'"
         raise CheckpointError(
             f"the weights have depth {config.depth}, {spec.name} has {wanted.group(1)};"
-            f" pass --backbone var-d{config.depth} or other weights"
+            f" {mend} or give other weights"
         )
 
 
@@ -135,10 +139,15 @@ def read_folder_config(file: Path) -> FolderConfig:
         raise CheckpointError(
             f"{str(file)!r} was not written by 'tts convert'; convert the published files first"
         )
-    content = json.loads(metadata["config"])
     sections = {"transformer": VarConfig, "tokenizer": VqvaeConfig, "sampling": SamplingDefaults}
-    built = {key: kind(**_tuples(content[key])) for key, kind in sections.items()}
-    return FolderConfig(name=content["name"], family=content["family"], **built)
+    try:
+        content = json.loads(metadata["config"])
+        built = {key: kind(**_tuples(content[key])) for key, kind in sections.items()}
+        return FolderConfig(name=content["name"], family=content["family"], **built)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{str(file)!r} has a damaged description ({error}); convert it again"
+        ) from None
 
 
 def _tuples(fields: dict[str, object]) -> dict[str, object]:
@@ -193,6 +202,8 @@ def convert(
     transformer: Path, tokenizer: Path, out: Path, name: str | None, schedule: tuple[int, ...] | None
 ) -> FolderConfig:
     """Turn published files into a safetensors folder; both are loaded strictly before anything is written."""
+    if name is not None and not NAME.fullmatch(name):
+        raise UsageError(f"name {name!r} must be lower-case letters, digits and single dashes, like var-mine")
     transformer_state, tokenizer_state = read_state(transformer), read_state(tokenizer)
     var = infer_var_config(transformer_state, schedule)
     vqvae = infer_vqvae_config(tokenizer_state, var.schedule)

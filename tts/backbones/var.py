@@ -174,7 +174,9 @@ class VarTransformer(nn.Module):
 
     def half_precision_(self, dtype: torch.dtype) -> VarTransformer:
         """Weights in ``dtype``, except the head, which stays in float32."""
-        self.to(dtype)
+        for name, parameter in self.named_parameters():
+            if not name.startswith("head."):
+                parameter.data = parameter.data.to(dtype)
         self.head.float()
         return self
 

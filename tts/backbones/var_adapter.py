@@ -18,6 +18,7 @@ from tts.backbones.storage import (
 )
 from tts.backbones.var import VarTransformer
 from tts.backbones.vqvae import Vqvae
+from tts.errors import UsageError
 from tts.interfaces import BackboneInfo
 from tts.specs import BackboneRequest
 
@@ -138,5 +139,10 @@ def build_folder(request: BackboneRequest) -> VarBackbone:
 
 def build_embedded(request: BackboneRequest) -> VarBackbone:
     """A digits model that ships inside the package."""
-    loaded = load_folder(*embedded_folder(request.spec.name))
+    name = request.spec.name
+    if request.weights:
+        raise UsageError(
+            f"--weights does not go with {name}, which ships its own; convert yours with 'tts convert'"
+        )
+    loaded = load_folder(*embedded_folder(name))
     return VarBackbone(*loaded, request.device, request.dtype)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from tts.backbones.quantizer import ResidualQuantizer
 
+GROUPS = 32
+
 
 @dataclass(frozen=True)
 class VqvaeConfig:
@@ -32,7 +34,7 @@ class VqvaeConfig:
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(32, channels, eps=1e-6)
+    return nn.GroupNorm(GROUPS, channels, eps=1e-6)
 
 
 class ResidualBlock(nn.Module):

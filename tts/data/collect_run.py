@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.config import SearchSettings
+from tts.config import SearchSettings, check_sampling
 from tts.data.collect import FolderImages, collect_generated, collect_real, digit_images
 from tts.data.folders import Crop
 from tts.data.manifest import BackboneIdentity, Kind
@@ -99,6 +99,7 @@ def resolved_settings(config: CollectConfig, spec: BackboneSpec, info: BackboneI
         for name in ("cfg", "top_k", "top_p"):
             choices = (getattr(config, name), getattr(spec.collect, name), getattr(info.sampling, name))
             fields[name] = next(value for value in choices if value is not None)
+        check_sampling(fields["cfg"], fields["top_k"], fields["top_p"])
         return {key: value for key, value in fields.items() if key not in ("crop", "seed")}
     if config.real == "digits":
         fields["per_class"] = config.per_class or DEFAULT_PER_CLASS

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tts.errors import CheckpointError, UsageError
-from tts.io import save_png
+from tts.io import ensure_writable_dir, load_png, save_png
 from tts.outputs import IMAGES
 
 CELL, GAP, TITLE = 48, 24, 18
@@ -19,6 +19,7 @@ CELL, GAP, TITLE = 48, 24, 18
 def draw_comparison(runs: Sequence[Path], out: Path, columns: int, rows: int) -> int:
     """Draw one titled block a run, a row a class; returns the number of images of each run."""
     names = _common_names(runs)
+    ensure_writable_dir(out.parent)
     by_class: dict[str, list[str]] = {}
     for name in names:
         by_class.setdefault(name.partition("/")[0], []).append(name)
@@ -51,8 +52,7 @@ def _block(run: Path, chosen: list[list[str]], columns: int) -> NDArray[np.uint8
     ImageDraw.Draw(canvas).text((2, 3), run.name, fill="black")
     for y, names in enumerate(chosen):
         for x, name in enumerate(names):
-            with Image.open(run / IMAGES / name) as image:
-                resample = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
-                cell = image.convert("RGB").resize((CELL, CELL), resample)
-            canvas.paste(cell, (x * CELL, TITLE + y * CELL))
+            image = Image.fromarray(load_png(run / IMAGES / name))
+            resample = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
+            canvas.paste(image.resize((CELL, CELL), resample), (x * CELL, TITLE + y * CELL))
     return np.asarray(canvas)

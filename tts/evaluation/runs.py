@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tts.data.digits import load_digits_split
 from tts.errors import CheckpointError, UsageError
 from tts.evaluation.digits import DigitsClassifier, load_digits_classifier
 from tts.evaluation.frechet import FrechetStatistics, frechet_distance
-from tts.io import read_json
+from tts.io import load_png, read_json
 from tts.outputs import IMAGES, NPZ, RECORD
 
 Reference = Literal["heldout", "train", "all"]
@@ -62,9 +63,7 @@ def evaluate_runs(folders: Sequence[Path], reference: str) -> list[RunFigures]:
     figures: list[RunFigures] = []
     base: float | None = None
     for folder in folders:
-        speed = (
-            read_json(folder / RECORD)["timing"]["images_per_second"] if (folder / RECORD).is_file() else None
-        )
+        speed = recorded_speed(folder)
         base = speed if folder is folders[0] else base
         found = extract(net, read_images(folder))
         figures.append(
@@ -79,6 +78,19 @@ def evaluate_runs(folders: Sequence[Path], reference: str) -> list[RunFigures]:
             )
         )
     return figures
+
+
+def recorded_speed(folder: Path) -> float | None:
+    """Images per second as the run recorded them; ``None`` without a record."""
+    if not (folder / RECORD).is_file():
+        return None
+    try:
+        speed: float | None = read_json(folder / RECORD)["timing"]["images_per_second"]
+        return speed
+    except (KeyError, TypeError):
+        raise CheckpointError(
+            f"{folder / RECORD} is no record of 'tts sample'; give its output folder"
+        ) from None
 
 
 def extract(
@@ -104,22 +116,32 @@ def within_class_variance(found: Features) -> float:
 def read_images(folder: Path) -> Iterator[tuple[Tensor, Tensor]]:
     """Images (n, 3, 16, 16) in [0, 1] and labels (n,) of a run: its npz, else its PNG files."""
     if (folder / NPZ).is_file():
-        with np.load(folder / NPZ) as arrays:
-            pixels, labels = arrays["arr_0"], arrays["arr_1"]
+        pixels, labels = _read_npz(folder / NPZ)
         for first in range(0, len(labels), BATCH):
             part = slice(first, first + BATCH)
             yield _to_float(pixels[part], folder), torch.from_numpy(labels[part])
         return
-    paths = sorted((folder / IMAGES).glob("*/*.png"))
+    paths = sorted(p for p in (folder / IMAGES).glob("*/*.png") if p.parent.name.isdecimal())
     if not paths:
         raise CheckpointError(f"{folder} holds no images of 'tts sample'; give its output folder")
     for first in range(0, len(paths), BATCH):
         chosen = paths[first : first + BATCH]
-        stack = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in chosen])
+        images = [load_png(path) for path in chosen]
+        if len({image.shape for image in images}) > 1:
+            raise CheckpointError(f"{folder} has images of several sizes; sample them again")
+        stack = np.stack(images)
         yield _to_float(stack, folder), torch.tensor([int(path.parent.name) for path in chosen])
 
 
-def _to_float(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], folder: Path) -> Tensor:
+def _read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    try:
+        with np.load(file) as arrays:
+            return arrays["arr_0"], arrays["arr_1"]
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{file} is no complete npz of 'tts sample'; sample it again") from error
+
+
+def _to_float(pixels: NDArray[np.uint8], folder: Path) -> Tensor:
     """uint8 (n, S, S, 3) as (n, 3, S, S) in [0, 1]."""
     if pixels.shape[1:] != (SIZE, SIZE, 3):
         raise CheckpointError(

@@ -12,7 +12,7 @@ import torch
 from tts.backbones.weights import State, load_strict, read_state
 from tts.data.manifest import BackboneIdentity
 from tts.errors import CheckpointError
-from tts.io import read_metadata, save_tensors
+from tts.io import read_metadata, reason, save_tensors
 from tts.scorers.network import ScorerConfig, ScorerNetwork
 
 FORMAT = "scalewise-tts-scorer-1"
@@ -51,9 +51,19 @@ def load_scorer(path: Path, grid: int) -> tuple[ScorerNetwork, ScorerCard]:
         card = _read_card(path, metadata)
     else:
         card = ScorerCard(_infer_config(path, state, grid), None, {})
-    with torch.device("meta"):
-        network = ScorerNetwork(card.config)
-    return load_strict(network, state, f"the scorer {path.name}").float(), card
+    return load_strict(_empty(path, card.config), state, f"the scorer {path.name}").float(), card
+
+
+def _empty(path: Path, config: ScorerConfig) -> ScorerNetwork:
+    try:
+        with torch.device("meta"):
+            return ScorerNetwork(config)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{str(path)!r} has a damaged description ({reason(error)}); train it again")
 
 
 def _read_card(path: Path, metadata: dict[str, str]) -> ScorerCard:
@@ -66,8 +76,8 @@ def _read_card(path: Path, metadata: dict[str, str]) -> ScorerCard:
             BackboneIdentity.from_json(identity) if identity else None,
             json.loads(metadata["training"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{str(path)!r} has a damaged description ({error}); train it again") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
 
 
 def _infer_config(path: Path, state: State, grid: int) -> ScorerConfig:

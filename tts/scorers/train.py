@@ -216,6 +216,8 @@ class _Run:
         rows = [self.scores(net, *batch) for batch in _batches(indices, held)]
         real = torch.cat([r for r, _ in rows]).cpu()  # P S
         generated = torch.cat([g for _, g in rows]).cpu()  # P S
+        if not bool((real.isfinite() & generated.isfinite()).all()):
+            raise RunError("held-out scores are not finite after training; lower --lr")
         count = real.shape[1]
         losses = tuple(float(self.loss(real[:, s], generated[:, s])) for s in range(count))
         accuracy = tuple((real > generated).float().mean(dim=0).tolist())

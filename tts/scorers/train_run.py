@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -98,8 +99,10 @@ def check(config: TrainConfig) -> None:
     ):
         if value is not None and value < 1:
             raise UsageError(f"{name} {value} must be at least 1")
-    if not config.learning_rate > 0:
-        raise UsageError(f"lr {config.learning_rate} must be above 0; the paper uses 3e-4")
+    if not 0 < config.learning_rate < math.inf:
+        raise UsageError(f"lr {config.learning_rate} must be a number above 0; the paper uses 3e-4")
+    if not 0 <= config.seed < 2**63:
+        raise UsageError(f"seed {config.seed} must be from 0 to below 2^63")
     if not 0 <= config.ema < 1:
         raise UsageError(f"ema {config.ema} must be from 0 (off) to below 1")
 

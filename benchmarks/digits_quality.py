@@ -1,0 +1,155 @@
+"""Quality of LSRS on the embedded digits models: ``python benchmarks/digits_quality.py``.
+
+Every setting is sampled with several disjoint sets of seeds; the spread is the sample standard deviation over
+them. Frechet distances are to all 1 797 real digits ("all") and to the 364 held-out ones ("heldout").
+Needs the ``demo`` extra. Figures go to ``benchmarks/results/digits_quality.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from tts.config import SearchSettings, plan_candidates
+from tts.data.digits import load_digits_split
+from tts.evaluation.digits import load_digits_classifier
+from tts.evaluation.frechet import FrechetStatistics, frechet_distance
+from tts.evaluation.runs import Features, extract, within_class_variance
+from tts.interfaces import Backbone, Scorer
+from tts.io import to_uint8, write_json
+from tts.pipeline import Generator, Item
+from tts.resolve import build_backbone, build_scorer, build_selector
+from tts.runinfo import environment
+
+RESULTS = Path(__file__).parent / "results" / "digits_quality.json"
+CPU = torch.device("cpu")
+SEED_BLOCK = 10_000_000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table; ``selector`` may carry top-k's k after a slash."""
+
+    backbone: str
+    candidates: int
+    selector: str = "greedy"
+    cfg: float | None = None
+    start_scale: int = 2
+    scorer: str = "auto"
+
+    @property
+    def label(self) -> str:
+        """How the row is named."""
+        cfg = "" if self.cfg is None else f" cfg {self.cfg:g}"
+        start = "" if self.start_scale == 2 else f" ST {self.start_scale}"
+        scorer = "" if self.scorer == "auto" else f" {Path(self.scorer).parent.name or self.scorer}"
+        rule = "plain" if self.candidates == 1 else f"{self.selector}{scorer} M {self.candidates}{start}"
+        return f"{self.backbone}{cfg} {rule}"
+
+
+def settings() -> list[Setting]:
+    """The paper's curves on ``var-digits``, and the selectors on both models."""
+    rows = [Setting("var-digits", m) for m in (1, 2, 4, 8, 16, 32, 64, 128)]
+    rows += [Setting("var-digits", 32, start_scale=start) for start in (1, 3, 4)]
+    rows += [Setting("var-digits", 32, selector) for selector in ("topk/8", "softmax", "random")]
+    rows += [Setting("var-digits", 32, scorer="likelihood")]
+    rows += [Setting("var-digits", m, cfg=cfg) for cfg in (0, 3, 4) for m in (1, 32)]
+    rows += [Setting("var-digits-l", 1, cfg=cfg) for cfg in (0, 0.25, 0.5, 0.75, 1, 1.5)]
+    rows += [Setting("var-digits-l", m, rule) for rule in ("softmax", "greedy") for m in (4, 16, 64)]
+    return rows
+
+
+def generate(
+    setting: Setting, parts: tuple[Backbone, Scorer | None], repeat: int, images: int
+) -> tuple[Features, float]:
+    """Features of one set of images, and the images per second."""
+    backbone, scorer = parts
+    info = backbone.info
+    rule, _, k = setting.selector.partition("/")
+    generator = Generator(
+        backbone,
+        scorer,
+        build_selector(rule, int(k or 8), 1.0),
+        SearchSettings(
+            plan_candidates(str(setting.candidates), setting.start_scale, None, info.scales),
+            info.sampling.cfg if setting.cfg is None else setting.cfg,
+            info.sampling.top_k,
+            info.sampling.top_p,
+        ),
+        CPU,
+    )
+    items = [Item(i % info.classes, repeat * SEED_BLOCK + i) for i in range(images)]
+    net = load_digits_classifier()
+    started = time.perf_counter()
+    batches = []
+    for batch in generator.batches(items, 250):
+        assert batch.result.images is not None
+        pixels = torch.from_numpy(to_uint8(batch.result.images, info.uint8)).permute(0, 3, 1, 2) / 255
+        batches.append((pixels, torch.tensor([item.label for item in batch.items])))
+    speed = images / (time.perf_counter() - started)
+    return extract(net, batches), speed
+
+
+def measure(setting: Setting, repeats: int, images: int) -> dict[str, object]:
+    """Mean and spread of every figure of a setting."""
+    spec, backbone = build_backbone(setting.backbone, (), CPU, torch.float32)
+    scorer = build_scorer(setting.scorer, spec, backbone, CPU) if setting.candidates > 1 else None
+    net = load_digits_classifier()
+    real = {
+        part: FrechetStatistics.of(extract(net, [load_digits_split(part)]).features)
+        for part in ("all", "heldout")
+    }
+    rows: dict[str, list[float]] = {
+        key: [] for key in ("all", "heldout", "accuracy", "variance", "images_per_second")
+    }
+    for repeat in range(repeats):
+        found, speed = generate(setting, (backbone, scorer), repeat, images)
+        made = FrechetStatistics.of(found.features)
+        for part, statistics_ in real.items():
+            rows[part].append(frechet_distance(statistics_, made))
+        rows["accuracy"].append(float((found.predicted == found.labels).double().mean()))
+        rows["variance"].append(within_class_variance(found))
+        rows["images_per_second"].append(speed)
+    spread = {key: statistics.stdev(values) if repeats > 1 else None for key, values in rows.items()}
+    mean = {key: statistics.fmean(values) for key, values in rows.items()}
+    return {
+        "label": setting.label,
+        "setting": asdict(setting),
+        "mean": mean,
+        "spread": spread,
+        "values": rows,
+    }
+
+
+def main() -> None:
+    """Measure all settings; the file grows row by row, and rows that it has are kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", help="measure rows whose label contains this text")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    rows = json.loads(options.results.read_text())["rows"] if options.results.exists() else []
+    for setting in settings():
+        if options.only not in setting.label or any(row["label"] == setting.label for row in rows):
+            continue
+        row = measure(setting, options.repeats, options.images)
+        rows.append(row)
+        mean, spread = row["mean"], row["spread"]
+        print(
+            f"{setting.label:45s}",
+            *(f"{key} {mean[key]:.3f} +- {spread[key]:.3f}" for key in mean),
+            flush=True,
+        )
+        record = {"images": options.images, "repeats": options.repeats, "environment": environment(CPU)}
+        write_json(options.results, {**record, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

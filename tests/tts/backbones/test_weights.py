@@ -1,0 +1,401 @@
+"""Reading checkpoints: published sizes, wrappers, and everything that a broken or hostile file may hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tts.backbones.presets import SCHEDULE_256, SCHEDULE_512
+from tts.backbones.weights import (
+    DERIVED,
+    build_tokenizer,
+    build_transformer,
+    infer_var_config,
+    infer_vqvae_config,
+    read_state,
+    unwrap,
+)
+from tts.errors import CheckpointError
+
+CHECKPOINTS = json.loads((Path(__file__).parents[2] / "golden" / "checkpoints.json").read_text())
+TINY = (1, 2, 3, 4)
+# name: schedule, depth, shared adaLN, published number of parameters
+PUBLISHED = {
+    "var_d16": (SCHEDULE_256, 16, False, 310_283_520),
+    "var_d20": (SCHEDULE_256, 20, False, 600_917_136),
+    "var_d24": (SCHEDULE_256, 24, False, 1_033_399_360),
+    "var_d30": (SCHEDULE_256, 30, False, 2_010_020_356),
+    "var_d36": (SCHEDULE_512, 36, True, 2_353_893_904),
+}
+
+
+def levels(schedule):
+    sides = torch.tensor(schedule)
+    return torch.repeat_interleave(torch.arange(len(sides)), sides**2)[None]
+
+
+def meta_state(name, schedule=None):
+    """The checkpoint's keys and shapes without memory; only the level of each token has values."""
+    state = {key: torch.empty(shape, device="meta") for key, (shape, _) in CHECKPOINTS[name].items()}
+    return {**state, "lvl_1L": levels(schedule)} if schedule else state
+
+
+def build(kind, state):
+    if kind == "transformer":
+        return build_transformer(state, infer_var_config(state))
+    return build_tokenizer(state, infer_vqvae_config(state, TINY))
+
+
+def refusal(call, *args):
+    with pytest.raises(CheckpointError) as caught:
+        call(*args)
+    message = str(caught.value)
+    assert caught.value.exit_code == 2
+    assert "\n" not in message
+    assert len(message) < 400
+    return message
+
+
+def parameters(net):
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+@pytest.fixture(scope="module")
+def tiny(synthetic_state):
+    return {"transformer": synthetic_state("var_tiny"), "tokenizer": synthetic_state("vae_tiny")}
+
+
+# Published sizes
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_transformers_have_their_number_of_parameters(name):
+    schedule, depth, shared, count = PUBLISHED[name]
+    state = meta_state(name, schedule)
+    config = infer_var_config(state)
+    assert (config.schedule, config.depth, config.width, config.heads) == (schedule, depth, 64 * depth, depth)
+    assert (config.classes, config.codebook_size, config.channels) == (1000, 4096, 32)
+    assert config.shared_adaln is shared
+    net = build_transformer(state, config)
+    # the published figures leave out what is no parameter: levels, mask and the zero bias of the keys
+    assert parameters(net) == count
+    derived = sum(tensor.numel() for key, tensor in state.items() if key.endswith(DERIVED))
+    assert sum(tensor.numel() for tensor in state.values()) == count + derived
+
+
+def test_the_published_tokenizer_has_its_number_of_parameters():
+    state = meta_state("vae_ch160v4096z32")
+    config = infer_vqvae_config(state, SCHEDULE_256)
+    assert (config.codebook_size, config.channels, config.width, config.blocks) == (4096, 32, 160, 2)
+    assert config.multipliers == (1, 1, 2, 2, 4)
+    assert config.image_size == 256
+    assert infer_vqvae_config(state, SCHEDULE_512).image_size == 512
+    assert parameters(build_tokenizer(state, config)) == 108_948_355
+
+
+@pytest.mark.parametrize(("name", "shared"), [("var_tiny", False), ("var_tiny_shared_aln", True)])
+def test_tiny_transformers_are_told_from_their_tensors(synthetic_state, name, shared):
+    config = infer_var_config(synthetic_state(name))
+    assert (config.schedule, config.depth, config.width, config.heads) == (TINY, 2, 128, 2)
+    assert (config.classes, config.codebook_size, config.channels) == (10, 64, 8)
+    assert config.shared_adaln is shared
+
+
+def test_the_tiny_tokenizer_is_told_from_its_tensors(tiny):
+    config = infer_vqvae_config(tiny["tokenizer"], TINY)
+    assert (config.codebook_size, config.channels, config.width, config.blocks) == (64, 8, 32, 2)
+    assert config.multipliers == (1, 1, 2, 2, 4)
+    assert config.image_size == 64
+
+
+# Schedules
+
+
+def test_a_contradicting_schedule_is_refused(tiny):
+    state = tiny["transformer"]
+    assert infer_var_config(state, TINY).schedule == TINY
+    message = refusal(infer_var_config, state, (1, 2, 5))
+    assert "(1, 2, 5)" in message
+    assert "(1, 2, 3, 4)" in message
+    assert "--schedule" in message
+
+
+def test_without_levels_the_schedule_must_be_given_and_fit(tiny):
+    state = {key: value for key, value in tiny["transformer"].items() if key != "lvl_1L"}
+    assert "--schedule" in refusal(infer_var_config, state)
+    assert infer_var_config(state, TINY).schedule == TINY
+    assert infer_var_config(state, (1, 2, 5)).schedule == (1, 2, 5)  # as many tokens: cannot be told
+    assert "(30)" in refusal(infer_var_config, state, (1, 2, 4))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(torch.zeros(1, 30, dtype=torch.int64), id="one-scale"),
+        pytest.param(torch.arange(30)[None], id="no-squares"),
+        pytest.param(levels(TINY) - 1, id="negative"),
+        pytest.param(levels(TINY) * 2**40, id="huge"),
+        pytest.param(levels((1, 2, 3)), id="short"),
+        pytest.param(torch.tensor(3), id="scalar"),
+    ],
+)
+def test_damaged_levels_are_refused(tiny, wrong):
+    refusal(build, "transformer", {**tiny["transformer"], "lvl_1L": wrong})
+
+
+def test_levels_may_come_in_half_precision(tiny):
+    state = {key: value.half() for key, value in tiny["transformer"].items()}
+    assert infer_var_config(state).schedule == TINY
+
+
+# Files
+
+
+@pytest.mark.parametrize("form", ["plain", "trainer", "model", "state_dict", "module"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_known_wrappers_and_prefixes_are_taken_off(tmp_path, form, prefix):
+    state = {f"{prefix}a.weight": torch.arange(6.0).reshape(2, 3), f"{prefix}b": torch.tensor([1, 2])}
+    content = {
+        "plain": state,
+        "trainer": {"epoch": 3, "trainer": {"var_wo_ddp": state, "vae_local": {"c": torch.ones(1)}}},
+        "model": {"model": state, "optimizer": {"lr": 0.1}, "epoch": 3},
+        "state_dict": {"state_dict": state},
+        "module": {"module": state},
+    }[form]
+    torch.save(content, tmp_path / "weights.pth")
+    found = read_state(tmp_path / "weights.pth")
+    assert list(found) == ["a.weight", "b"]
+    assert all(torch.equal(found[key], state[f"{prefix}{key}"]) for key in found)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
+def test_every_form_of_file_gives_the_same_tensors(tmp_path, tiny, form):
+    state = tiny["transformer"]
+    file = tmp_path / ("weights.safetensors" if form == "safetensors" else "weights.pth")
+    if form == "safetensors":
+        save_file({f"module.{key}": value for key, value in state.items()}, file)
+    else:
+        torch.save(state, file, _use_new_zipfile_serialization=form == "zip")
+    found = read_state(file)
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, 3, [], {}, {"epoch": 3}, {"model": {}}, {"model": [torch.ones(1)]}, {"a": torch.ones(1), "b": 2}],
+    ids=str,
+)
+def test_files_without_a_state_dict_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pth")
+    assert "no state dict" in refusal(read_state, tmp_path / "weights.pth")
+
+
+def test_odd_keys_do_not_matter():
+    assert unwrap({0: torch.ones(1)}, Path("x.pth")).keys() == {"0"}
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 0.1, 0.5, 0.9, -1])
+@pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
+def test_truncated_files_are_refused(tmp_path, tiny, form, kept):
+    file = tmp_path / ("weights.safetensors" if form == "safetensors" else "weights.pth")
+    if form == "safetensors":
+        save_file(tiny["transformer"], file)
+    else:
+        torch.save(tiny["transformer"], file, _use_new_zipfile_serialization=form == "zip")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(kept * len(whole)) if isinstance(kept, float) else kept])
+    message = refusal(read_state, file)
+    assert file.name in message
+
+
+CONTENTS = {
+    "nothing": b"",
+    "text": b"hello\n" * 50,
+    "empty-zip": b"PK\x05\x06" + bytes(18),
+    "zip-start": b"PK\x03\x04",
+    "zeros": bytes(99),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+def test_files_of_another_kind_are_refused(tmp_path, suffix, content):
+    file = tmp_path / f"weights{suffix}"
+    file.write_bytes(content)
+    message = refusal(read_state, file)
+    assert "truncated or no checkpoint" in message or "refused unread" in message
+
+
+def test_random_damage_is_refused_or_read_but_never_a_traceback(tmp_path):
+    file = tmp_path / "weights.pth"
+    torch.save({"a": torch.ones(20), "b": torch.zeros(3, 4)}, file)
+    whole = bytearray(file.read_bytes())
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place, value in torch.randint(256, (3, 2), generator=generator).tolist():
+            damaged[place * 3] = value
+        file.write_bytes(damaged)
+        try:
+            read_state(file)
+        except CheckpointError as error:
+            assert len(str(error)) < 400
+
+
+def test_a_folder_and_a_missing_file_are_refused(tmp_path):
+    assert "no weights file" in refusal(read_state, tmp_path)
+    (tmp_path / "folder.pth").mkdir()
+    assert "folder.pth" in refusal(read_state, tmp_path / "folder.pth")
+    assert "nothing.pth" in refusal(read_state, tmp_path / "nothing.pth")
+
+
+# Hostile pickles
+
+
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return os.mkdir, (self.marker,)
+
+
+def write_payload(file, form, marker):
+    content = {"class_emb.weight": Payload(marker)}
+    if form == "bare":
+        file.write_bytes(pickle.dumps(content))
+    elif form == "wrapped":
+        torch.save({"trainer": {"var_wo_ddp": content}}, file)
+    else:
+        torch.save(content, file, _use_new_zipfile_serialization=form == "zip")
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "wrapped", "bare"])
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".safetensors"])
+def test_code_in_a_pickle_never_runs(tmp_path, form, suffix):
+    file, marker = tmp_path / f"weights{suffix}", tmp_path / "marker"
+    write_payload(file, form, marker)
+    message = refusal(read_state, file)
+    assert not marker.exists()
+    if suffix != ".safetensors":
+        assert "refused" in message
+    if form in ("zip", "legacy", "wrapped") and suffix != ".safetensors":
+        assert "mkdir" in message
+
+
+def test_the_payload_would_have_run(tmp_path):
+    write_payload(tmp_path / "weights.pth", "zip", tmp_path / "marker")
+    torch.load(tmp_path / "weights.pth", weights_only=False)
+    assert (tmp_path / "marker").exists()
+
+
+def test_a_pickled_module_is_refused(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "weights.pth")
+    assert "torch.nn.modules.linear.Linear" in refusal(read_state, tmp_path / "weights.pth")
+
+
+# Tensors that do not fit
+
+
+def test_a_good_state_is_loaded_without_copies(tiny):
+    for kind, state in tiny.items():
+        net = build(kind, state)
+        assert not net.training
+        assert not any(parameter.requires_grad for parameter in net.parameters())
+        for key, value in net.state_dict().items():
+            assert value.data_ptr() == state[key].data_ptr()
+
+
+def some_keys(state):
+    """Every key that sizes are read from, and some of the others."""
+    read = (
+        "class_emb",
+        "pos_1LC",
+        "scale_mul",
+        "head.weight",
+        "word_embed",
+        "conv_in",
+        "embedding",
+        "n.1.block.0.conv1",
+    )
+    keys = list(state)
+    return [
+        key for i, key in enumerate(keys) if i % 12 == 0 or len(keys) < 100 or any(r in key for r in read)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["transformer", "tokenizer"])
+def test_every_missing_tensor_is_refused(tiny, kind):
+    for key in some_keys(tiny[kind]):
+        state = {other: value for other, value in tiny[kind].items() if other != key}
+        if key.endswith(DERIVED):
+            if key != "lvl_1L":
+                build(kind, state)
+            continue
+        message = refusal(build, kind, state)
+        assert key in message or key.rpartition(".")[0] in message
+
+
+@pytest.mark.parametrize("kind", ["transformer", "tokenizer"])
+@pytest.mark.parametrize("change", ["flat", "scalar", "half", "double", "empty"])
+def test_every_misshapen_tensor_is_refused(tiny, kind, change):
+    free = ("class_emb.weight", "quantize.embedding.weight")  # their rows are the number of classes and codes
+    for key in some_keys(tiny[kind]):
+        value = tiny[kind][key]
+        if key.endswith(DERIVED) or (key in free and change in ("half", "double")):
+            continue
+        if change == "flat" and value.ndim == 1:
+            continue
+        changed = {
+            "flat": value.flatten(),
+            "scalar": torch.tensor(1.0),
+            "half": value[: len(value) // 2],
+            "double": torch.cat((value, value)),
+            "empty": value[:0],
+        }[change]
+        refusal(build, kind, {**tiny[kind], key: changed})
+
+
+@pytest.mark.parametrize("kind", ["transformer", "tokenizer"])
+def test_whole_numbers_are_no_weights(tiny, kind):
+    for key in list(tiny[kind])[::15]:
+        if not key.endswith(DERIVED):
+            state = {**tiny[kind], key: tiny[kind][key].int()}
+            assert f"1 not of floating point ({key})" in refusal(build, kind, state)
+
+
+def test_a_refusal_counts_and_names_what_does_not_fit(tiny):
+    state = dict(tiny["transformer"])
+    for key in ("word_embed.bias", "head.bias", "head_nm.ada_lin.1.bias"):
+        del state[key]
+    message = refusal(build, "transformer", state)
+    assert "a VAR of depth 2" in message
+    assert "3 missing (word_embed.bias, head_nm.ada_lin.1.bias and 1 more)" in message
+    state.update({"extra.a": torch.ones(1), "extra.b": torch.ones(1), "pos_start": torch.ones(1, 1, 7)})
+    message = refusal(build, "transformer", state)
+    assert "3 missing (word_embed.bias and 2 more)" in message
+    assert "2 unexpected (extra.a and 1 more)" in message
+    assert "1 mis-shaped (pos_start (1, 1, 7) for (1, 1, 128))" in message
+
+
+def test_endless_names_do_not_make_endless_messages(tiny):
+    refusal(build, "transformer", {**tiny["transformer"], "x" * 5000: torch.ones(1)})
+
+
+@pytest.mark.parametrize(("kind", "other"), [("transformer", "tokenizer"), ("tokenizer", "transformer")])
+def test_the_wrong_file_is_named(tiny, kind, other):
+    assert f"this is no VAR {kind}" in refusal(build, kind, tiny[other])
+
+
+def test_heads_must_be_64_wide(tiny):
+    state = {**tiny["transformer"], "blocks.0.attn.scale_mul_1H11": torch.ones(1, 3, 1, 1)}
+    assert "not a VAR" in refusal(build, "transformer", state)

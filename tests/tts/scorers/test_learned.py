@@ -1,0 +1,84 @@
+"""The paper's scorer at work in the search."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tts.config import SearchSettings
+from tts.errors import CheckpointError
+from tts.io import sha256_file
+from tts.scorers.checkpoint import load_scorer, save_scorer
+from tts.scorers.learned import build, shipped_scorer
+from tts.search import search
+from tts.selectors import GreedySelector
+from tts.specs import ScorerRequest
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def scorer(digits_backbone, digits_scorer):
+    return build(ScorerRequest(digits_backbone, CPU, str(digits_scorer)))
+
+
+@torch.inference_mode()
+def test_winners_score_what_the_network_gives_their_latents(scorer, digits_backbone):
+    labels, seeds = torch.tensor([0, 3, 9]), torch.tensor([1, 2, 3])
+    settings = SearchSettings((5, 5, 5, 5), cfg=1.5, top_k=0, top_p=0.0, decode=False)
+    result = search(digits_backbone, scorer, GreedySelector(), settings, labels, seeds)
+    views = digits_backbone.views(result.tokens)
+    expected = [scorer.network(view, labels, torch.full((3,), k)) for k, view in enumerate(views)]
+    torch.testing.assert_close(result.winner_scores, torch.stack(expected, dim=1), rtol=1e-4, atol=1e-5)
+    assert result.winner_index.any()
+
+
+def test_the_network_is_frozen_and_in_float32(scorer):
+    assert not scorer.network.training
+    assert {p.dtype for p in scorer.network.parameters()} == {torch.float32}
+    assert not any(p.requires_grad for p in scorer.network.parameters())
+    assert scorer.remark is None
+
+
+def test_it_describes_its_file(scorer, digits_scorer):
+    assert scorer.describe() == {
+        "file": str(digits_scorer),
+        "sha256": sha256_file(digits_scorer),
+        "training": {"settings": {"seed": 3}},
+    }
+
+
+def test_a_training_folder_will_do(digits_backbone, digits_scorer):
+    scorer = build(ScorerRequest(digits_backbone, CPU, str(digits_scorer.parent)))
+    assert scorer.path == digits_scorer
+
+
+def test_the_shipped_one_is_the_default(digits_backbone, digits_scorer, monkeypatch, tmp_path):
+    monkeypatch.setattr("tts.scorers.learned.EMBEDDED", tmp_path)
+    assert shipped_scorer("var-digits") == tmp_path / "var-digits-scorer.safetensors"
+    shutil.copy(digits_scorer, shipped_scorer("var-digits"))
+    assert build(ScorerRequest(digits_backbone, CPU)).path == shipped_scorer("var-digits")
+
+
+def test_where_none_ships(digits_backbone, monkeypatch, tmp_path, refused):
+    monkeypatch.setattr("tts.scorers.learned.EMBEDDED", tmp_path)
+    with refused("no scorer ships with var-digits", "--scorer FILE", kind=CheckpointError):
+        build(ScorerRequest(digits_backbone, CPU))
+
+
+def test_a_scorer_of_another_backbone_is_refused(digits_backbone, digits_scorer, tmp_path, refused):
+    network, card = load_scorer(digits_scorer, 4)
+    path = tmp_path / "other.safetensors"
+    save_scorer(path, network, replace(card, identity=replace(card.identity, name="var-d30")))
+    with refused("scorer was trained for var-d30, got var-digits", kind=CheckpointError):
+        build(ScorerRequest(digits_backbone, CPU, str(path)))
+
+
+def test_the_authors_scorer_does_not_fit_the_digits(digits_backbone, synthetic_state, tmp_path, refused):
+    path = tmp_path / "lsrs.pth"
+    torch.save(synthetic_state("lsrs_reward_net"), path)
+    with refused("lsrs.pth", kind=CheckpointError):
+        build(ScorerRequest(digits_backbone, CPU, str(path)))

@@ -1,0 +1,150 @@
+"""Numbers and plans read from text: what is taken, and that refusals name the value."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tts.config import SearchSettings, parse_range, parse_scales, parse_schedule, plan_candidates
+from tts.noise_streams import Stream
+
+QUIET = settings(database=None, deadline=None, derandomize=True, max_examples=80)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("0", (0,)),
+        ("0-9,12", (*range(10), 12)),
+        ("5,1,3", (5, 1, 3)),
+        ("7-7", (7,)),
+        (" 3 , 5-6 ", (3, 5, 6)),
+        ("007", (7,)),
+    ],
+)
+def test_a_range(text, values):
+    assert parse_range(text, "seed") == values
+
+
+@QUIET
+@given(st.lists(st.integers(0, 2**40), min_size=1, max_size=20, unique=True))
+def test_numbers_come_back(values):
+    assert parse_range(",".join(map(str, values)), "seed") == tuple(values)
+
+
+@QUIET
+@given(st.lists(st.integers(0, 30), min_size=2, max_size=12, unique=True).map(sorted))
+def test_ranges_come_back(cuts):
+    pairs = list(zip(cuts[::2], cuts[1::2], strict=False))
+    text = ",".join(f"{low}-{high}" for low, high in pairs)
+    expected = tuple(value for low, high in pairs for value in range(low, high + 1))
+    assert parse_range(text, "label", 31) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", ",", "a", "1-", "-1", "1--2", "1-2-3", "1.5", "1;2", "0-3,x", "1,", "²", "one\nline"]
+)
+def test_what_is_no_range_is_refused(text, refused):
+    with refused(f"seed {text!r} is not a list of whole numbers"):
+        parse_range(text, "seed")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("9-3", ("label '9-3' runs backwards", "write 3-9")),
+        ("0,8-10", ("label 10 is out of range", "0 to 9")),
+        ("10", ("label 10 is out of range",)),
+        ("1,1", ("label '1,1' names a number twice",)),
+        ("0-3,2", ("label '0-3,2' names a number twice",)),
+    ],
+)
+def test_what_no_range_allows_is_refused(text, words, refused):
+    with refused(*words):
+        parse_range(text, "label", 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "plan"),
+    [
+        ("8", 2, None, (1, 8, 8, 8)),
+        ("8", 1, None, (8, 8, 8, 8)),
+        ("8", 2, 3, (1, 8, 8, 1)),
+        ("8", 4, 4, (1, 1, 1, 8)),
+        ("1", 2, None, (1, 1, 1, 1)),
+        ("1,2,4,8", 2, None, (1, 2, 4, 8)),
+        (" 3, 1,1 ,2", 2, None, (3, 1, 1, 2)),
+    ],
+)
+def test_candidates_of_each_scale(text, start, end, plan):
+    assert plan_candidates(text, start, end, 4) == plan
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "", "a", "1.5", "8,", "1,2,0,4", "1-4", "1,2\n3,4"])
+def test_candidates_are_whole_numbers(text, refused):
+    with refused(f"candidates {text!r} must be whole numbers of at least 1"):
+        plan_candidates(text, 2, None, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "words"),
+    [
+        ("8,8", 2, None, ("candidates has 2 numbers, the backbone 4 scales",)),
+        ("8,8,8,8,8", 2, None, ("candidates has 5 numbers",)),
+        ("8", 0, None, ("start-scale 0 is out of range", "scales 1 to 4")),
+        ("8", 5, None, ("start-scale 5 is out of range",)),
+        ("8", 2, 5, ("end-scale 5 is out of range",)),
+        ("8", 2, 0, ("end-scale 0 is out of range",)),
+        ("8", 3, 2, ("end-scale 2 is before start-scale 3",)),
+    ],
+)
+def test_plans_that_do_not_fit_are_refused(text, start, end, words, refused):
+    with refused(*words):
+        plan_candidates(text, start, end, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "scales"),
+    [("2-", (1, 2, 3)), ("1-", (0, 1, 2, 3)), ("4-", (3,)), ("2-3", (1, 2)), ("1,3", (0, 2)), ("4", (3,))],
+)
+def test_scales_count_from_one(text, scales):
+    assert parse_scales(text, 4) == scales
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0", ("scale 0 is out of range", "1 to 4")),
+        ("0-2", ("scale 0 is out of range", "1 to 4")),
+        ("5", ("scale 5 is out of range", "1 to 4")),
+        ("1,9", ("scale 9 is out of range", "1 to 4")),
+        ("2-6", ("scale 5 is out of range", "1 to 4")),
+        ("5-", ("scale 5 is out of range", "1 to 4")),
+        ("3-2", ("scale '3-2' runs backwards",)),
+        ("2,2", ("scale '2,2' names a number twice",)),
+        ("x", ("scale 'x' is not a list",)),
+        ("", ("scale '' is not a list",)),
+        ("-", ("scale '-' is not a list",)),
+        ("-2", ("scale '-2' is not a list",)),
+    ],
+)
+def test_scales_that_are_refused(text, words, refused):
+    with refused(*words):
+        parse_scales(text, 4)
+
+
+def test_schedules():
+    assert parse_schedule("1,2,3,4") == (1, 2, 3, 4)
+    assert parse_schedule(" 1, 16") == (1, 16)
+
+
+@pytest.mark.parametrize("text", ["", "1", "2,3", "1,3,3", "1,4,2", "1,2,", "0,1,2", "1,x", "1,-2", "1;2"])
+def test_schedules_that_are_refused(text, refused):
+    with refused(f"schedule {text!r} must be increasing sides from 1"):
+        parse_schedule(text)
+
+
+def test_settings_default_to_samples_with_images():
+    plain = SearchSettings((1, 2), 1.5, 900, 0.96)
+    assert (plain.stream, plain.decode, plain.trace, plain.chunk) == (Stream.SAMPLE, True, False, None)
