@@ -1,4 +1,4 @@
-"""The command line as a process of its own, with plugins that exist for one test only."""
+"""The command line as a process of its own, with plugins that exist for one test only, and in this one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,151 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import torch
+from typer.testing import CliRunner
+
+from tts.manager import get_plugins
+from tts_cli.main import app
 
 Install = Callable[[str, str], None]
 Tts = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command printed, and its exit code."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+Succeed = Callable[..., str]
+Refuse = Callable[..., str]
+
+
+def run_in_process(*args: object) -> Done:
+    """Run ``tts`` in this process with the built-in plugins; a bug in it raises."""
+    get_plugins.cache_clear()
+    environment = {"COLUMNS": "200", "TTS_PLUGINS": "", "TTS_STRICT": ""}
+    try:
+        result = CliRunner().invoke(app, list(map(str, args)), env=environment, catch_exceptions=False)
+    finally:
+        get_plugins.cache_clear()
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """Run ``tts`` in this process."""
+    return run_in_process
+
+
+@pytest.fixture(scope="session")
+def succeed() -> Succeed:
+    """Run ``tts``, which must succeed in silence on stderr; gives stdout."""
+
+    def check(*args: object) -> str:
+        done = run_in_process(*args)
+        assert (done.code, done.stderr) == (0, "")
+        return done.stdout
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def refuse() -> Refuse:
+    """Run ``tts``, which must refuse its input in one line and with exit code 2; gives the line."""
+
+    def check(*args: object) -> str:
+        done = run_in_process(*args)
+        assert (done.code, done.stdout) == (2, ""), done
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("error: ")
+        assert len(line) < 500
+        return line
+
+    return check
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Small data sets of var-digits, and a scorer trained on them."""
+
+    real: Path
+    generated: Path
+    scorer: Path
+
+
+@pytest.fixture(scope="session")
+def trained(succeed: Succeed, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Both sides of the data and a quickly trained scorer, by way of the command line."""
+    root = tmp_path_factory.mktemp("trained")
+    made = Trained(root / "real", root / "generated", root / "scorer")
+    succeed("collect", "--per-class", 20, "--out", made.generated)
+    succeed("collect", "--per-class", 20, "--real", "digits", "--out", made.real)
+    sides = ("--real", made.real, "--generated", made.generated)
+    succeed("train-scorer", *sides, "--epochs", 1, "--epoch-pairs", 256, "--out", made.scorer)
+    return made
+
+
+@pytest.fixture(scope="session")
+def converted(
+    succeed: Succeed,
+    tiny_files: Callable[[str], tuple[Path, Path]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], Path]:
+    """Folder of a tiny model that ``tts convert`` made from files as the authors publish them."""
+    root = tmp_path_factory.mktemp("converted")
+
+    def make(name: str) -> Path:
+        out = root / name
+        if not out.exists():
+            transformer, tokenizer = tiny_files(name)
+            succeed("convert", "--transformer", transformer, "--tokenizer", tokenizer, "--out", out)
+        return out
+
+    return make
+
+
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = str(marker)
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (self.marker,)
+
+
+@dataclass(frozen=True)
+class Malicious:
+    """A checkpoint that makes ``marker`` if it is ever unpickled."""
+
+    file: Path
+    marker: Path
+
+
+@pytest.fixture
+def malicious(tmp_path: Path) -> Malicious:
+    """A hostile checkpoint."""
+    made = Malicious(tmp_path / "malicious.pth", tmp_path / "marker")
+    torch.save({"class_emb.weight": torch.ones(11, 128), "x": Payload(made.marker)}, made.file)
+    return made
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[[Path], dict[str, bytes]]:
+    """Contents of all files below a folder, to compare before and after."""
+    return lambda folder: {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 @pytest.fixture

@@ -58,7 +58,8 @@ def _download(repo: str, name: str) -> Path:
     except (RepositoryNotFoundError, HfHubHTTPError) as error:
         reason = str(error).partition("\n")[0]
         raise RunError(f"{repo} does not give out {name} ({reason}); pass --weights FILE instead") from None
-    except OSError as error:
+    except Exception as error:  # the hub's transport has errors of its own, in each version others
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise CheckpointError(
-            f"cannot store or reach {name} of {repo} ({error}); check network and disk, or pass --weights"
-        ) from None
+            f"cannot store or reach {name} of {repo} ({reason}); check network and disk, or pass --weights"
+        ) from error

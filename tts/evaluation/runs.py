@@ -135,7 +135,7 @@ def read_images(folder: Path) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     try:
-        with np.load(file) as arrays:
+        with file.open("rb") as opened, np.load(opened) as arrays:  # NumPy leaves broken files open
             return arrays["arr_0"], arrays["arr_1"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{file} is no complete npz of 'tts sample'; sample it again") from error

@@ -238,6 +238,7 @@ def test_random_damage_is_refused_or_read_but_never_a_traceback(tmp_path):
     torch.save({"a": torch.ones(20), "b": torch.zeros(3, 4)}, file)
     whole = bytearray(file.read_bytes())
     generator = torch.Generator().manual_seed(0)
+    messages = []
     for _ in range(300):
         damaged = bytearray(whole)
         for place, value in torch.randint(256, (3, 2), generator=generator).tolist():
@@ -246,7 +247,9 @@ def test_random_damage_is_refused_or_read_but_never_a_traceback(tmp_path):
         try:
             read_state(file)
         except CheckpointError as error:
-            assert len(str(error)) < 400
+            messages.append(str(error))
+    assert messages
+    assert max(map(len, messages)) < 400
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path):

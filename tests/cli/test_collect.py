@@ -1,0 +1,181 @@
+"""``tts collect``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+Run = Callable[..., Any]
+Text = Callable[..., str]
+Files = Callable[[Path], dict[str, bytes]]
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def shard(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "shard-00000.safetensors")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Ten class folders with two pictures each."""
+    root = tmp_path / "images"
+    for label in range(10):
+        folder = root / f"class-{label}"
+        folder.mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (30, 20), (25 * label, 100 * i, 0)).save(folder / f"{i}.png")
+    return root
+
+
+def test_generated_images(succeed: Text, files: Files, tmp_path: Path) -> None:
+    line = succeed("collect", "--backbone", "var-digits", "--per-class", 3, "--out", tmp_path)
+    assert line == f"30 images collected in {tmp_path}\n"
+    assert files(tmp_path).keys() == {"manifest.json", "shard-00000.safetensors"}
+    made = manifest(tmp_path)
+    assert (made["kind"], made["items"], made["per_class"]) == ("generated", 30, [3] * 10)
+    assert made["identity"]["name"] == "var-digits"
+    settings = made["settings"]
+    assert (settings["cfg"], settings["top_k"], settings["top_p"]) == (0.0, 0, 0.0)  # the preset's
+    assert settings["per_class"] == 3
+    data = shard(tmp_path)
+    assert data["tokens"].shape == (30, 30)
+    assert data["labels"].tolist() == sorted([*range(10)] * 3)
+    assert len(data["seeds"].unique()) == 30
+
+
+def test_more_images_begin_with_the_same_ones(succeed: Text, tmp_path: Path) -> None:
+    succeed("collect", "--per-class", 2, "--out", tmp_path / "few")
+    succeed("collect", "--per-class", 5, "--batch-size", 7, "--out", tmp_path / "many")
+    few, many = shard(tmp_path / "few"), shard(tmp_path / "many")
+    rows = [5 * label + i for label in range(10) for i in range(2)]
+    assert torch.equal(many["seeds"][rows], few["seeds"])
+    assert torch.equal(many["tokens"][rows], few["tokens"])
+
+
+def test_images_for_training_are_no_samples(succeed: Text, tmp_path: Path) -> None:
+    succeed("collect", "--per-class", 2, "--out", tmp_path / "data")
+    options = ("--labels", "0-9", "--per-class", 2, "--candidates", 1, "--cfg", 0, "--save-tokens")
+    succeed("sample", *options, "--out", tmp_path / "run")
+    sampled, collected = load_file(tmp_path / "run" / "tokens.safetensors"), shard(tmp_path / "data")
+    assert torch.equal(sampled["seeds"], collected["seeds"])
+    assert not (sampled["tokens"] == collected["tokens"]).all(dim=1).any()
+
+
+def test_guidance_can_be_given(succeed: Text, tmp_path: Path) -> None:
+    options = ("--per-class", 1, "--cfg", 1.5, "--top-k", 50, "--top-p", 0.9)
+    succeed("collect", *options, "--out", tmp_path)
+    settings = manifest(tmp_path)["settings"]
+    assert (settings["cfg"], settings["top_k"], settings["top_p"]) == (1.5, 50, 0.9)
+
+
+def test_real_digits(succeed: Text, tmp_path: Path) -> None:
+    line = succeed("collect", "--real", "digits", "--per-class", 3, "--out", tmp_path)
+    assert line == f"30 images collected in {tmp_path}\n"
+    made = manifest(tmp_path)
+    assert (made["kind"], made["per_class"], made["settings"]["real"]) == ("real", [3] * 10, "digits")
+    assert "cfg" not in made["settings"]
+
+
+def test_an_image_folder(succeed: Text, images: Path, tmp_path: Path) -> None:
+    line = succeed("collect", "--real", images, "--crop", "random", "--out", tmp_path / "out")
+    assert line.startswith("20 images collected")
+    assert manifest(tmp_path / "out")["per_class"] == [2] * 10
+    assert manifest(tmp_path / "out")["settings"]["crop"] == "random"
+
+
+def test_an_image_that_cannot_be_read_is_named_and_skipped(run: Run, images: Path, tmp_path: Path) -> None:
+    (images / "class-4" / "1.png").write_bytes(b"no picture")
+    done = run("collect", "--real", images, "--out", tmp_path / "out")
+    assert done.code == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: ")
+    assert "class-4/1.png" in line
+    assert manifest(tmp_path / "out")["per_class"] == [2, 2, 2, 2, 1, 2, 2, 2, 2, 2]
+
+
+def test_many_images_that_cannot_be_read_end_the_run(run: Run, images: Path, tmp_path: Path) -> None:
+    for label in (4, 5):
+        (images / f"class-{label}" / "1.png").write_bytes(b"no picture")
+    done = run("collect", "--real", images, "--out", tmp_path / "out")
+    assert done.code == 1
+    assert done.stderr.splitlines()[-1].startswith("error: 2 of 20 images cannot be read")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_finished_data_set_is_left_alone(succeed: Text, files: Files, tmp_path: Path) -> None:
+    succeed("collect", "--per-class", 2, "--out", tmp_path)
+    before = files(tmp_path)
+    line = succeed("collect", "--per-class", 2, "--batch-size", 3, "--out", tmp_path)
+    assert line == f"20 images already collected in {tmp_path}\n"
+    assert files(tmp_path) == before
+
+
+def test_another_data_set_is_refused_unless_overwritten(
+    succeed: Text, refuse: Text, files: Files, tmp_path: Path
+) -> None:
+    succeed("collect", "--per-class", 2, "--out", tmp_path)
+    before = files(tmp_path)
+    line = refuse("collect", "--per-class", 3, "--cfg", 1, "--out", tmp_path)
+    assert "(cfg, per_class)" in line
+    assert "--overwrite" in line
+    assert files(tmp_path) == before
+    succeed("collect", "--per-class", 3, "--cfg", 1, "--overwrite", "--out", tmp_path)
+    assert manifest(tmp_path)["items"] == 30
+    assert len(list(tmp_path.glob("shard-*"))) == 1
+
+
+BAD = {
+    "backbone": ("--backbone var-digts", "did you mean 'var-digits'"),
+    "per-class": ("--per-class 0", "per-class 0 must be at least 1"),
+    "batch-size": ("--batch-size -1", "batch-size -1 must be at least 1"),
+    "real": ("--real {root}/nothing", "does not exist"),
+    "real-empty": ("--real {root}/empty", "has 0 class folders"),
+    "real-other": ("--real {root}/classes", "has 1 class folders, the backbone has 10 classes"),
+    "crop": ("--real digits --crop middle", "unknown crop 'middle'"),
+    "cfg": ("--cfg -1", "cfg -1.0"),
+    "cfg-nan": ("--cfg nan", "cfg nan"),
+    "top-k": ("--top-k -1", "top-k -1"),
+    "top-p": ("--top-p 1.5", "top-p 1.5"),
+    "dtype": ("--dtype half", "unknown dtype 'half'"),
+    "device": ("--device cuda:9", "not available"),
+    "weights": ("--backbone var-d16 --weights {malicious}", "mkdir, refused unread"),
+    "weights-embedded": ("--weights {malicious}", "--weights does not go with var-digits"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_existing_data_stay(
+    succeed: Text, refuse: Text, files: Files, malicious: Any, tmp_path: Path, name: str
+) -> None:
+    for folder in ("empty", "classes/one"):
+        (tmp_path / folder).mkdir(parents=True)
+    text, expected = BAD[name]
+    options = text.format(root=tmp_path, malicious=malicious.file).split()
+    out = tmp_path / "out"
+    succeed("collect", "--per-class", 1, "--out", out)
+    before = files(out)
+    assert expected in refuse("collect", "--per-class", 1, *options, "--overwrite", "--out", out)
+    assert files(out) == before
+    assert not malicious.marker.exists()
+
+
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_folder_that_cannot_be_written_is_refused(refuse: Text, tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    line = refuse("collect", "--per-class", 1, "--out", f"{tmp_path}/file{below}")
+    assert "cannot write to folder" in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_an_output_folder_is_needed(refuse: Text) -> None:
+    assert "missing option '--out'" in refuse("collect")

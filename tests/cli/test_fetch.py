@@ -1,0 +1,84 @@
+"""``tts fetch``, without any network."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+Text = Callable[..., str]
+COMMIT = "0" * 40
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and no network."""
+
+    def fail(*args: object, **kwargs: object) -> NoReturn:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr("tts.backbones.fetch.getproxies", dict)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return tmp_path
+
+
+@pytest.fixture
+def cached(cache: Path) -> Path:
+    """The files of var-d16 as the hub's cache lays them out."""
+    folder = cache / "models--FoundationVision--var"
+    snapshot = folder / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(COMMIT)
+    for name in ("var_d16.pth", "vae_ch160v4096z32.pth"):
+        (snapshot / name).touch()
+    return snapshot
+
+
+@pytest.mark.parametrize("name", ["var-d16", "var", "var-d36"])
+def test_without_a_network_the_next_step_is_named(refuse: Text, name: str) -> None:
+    line = refuse("fetch", name)
+    assert line.startswith("error: cannot reach the publisher's repository FoundationVision/var for var_d")
+    assert "--weights FILE" in line
+
+
+def test_offline_mode_says_the_same(refuse: Text, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "cannot reach the publisher's repository" in refuse("fetch", "var-d16")
+
+
+def test_files_in_the_cache_need_no_network(succeed: Text, cached: Path) -> None:
+    lines = succeed("fetch", "var-d16").splitlines()
+    assert lines == [
+        f"transformer: {cached}/var_d16.pth",
+        f"tokenizer: {cached}/vae_ch160v4096z32.pth",
+    ]
+
+
+def test_sampling_uses_the_cache_and_names_what_is_wrong_there(refuse: Text, cached: Path) -> None:
+    line = refuse("sample", "--backbone", "var-d16", "--candidates", "1", "--out", cached / "out")
+    assert "var_d16.pth' is truncated or no checkpoint" in line
+
+
+def test_sampling_without_weights_says_how_to_get_them(refuse: Text, tmp_path: Path) -> None:
+    line = refuse("sample", "--backbone", "var", "--out", tmp_path / "out")
+    assert "run 'tts fetch var-d30'" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["var-digits", "var-digits-l"])
+def test_models_of_the_package_have_nothing_to_fetch(refuse: Text, name: str) -> None:
+    assert f"{name} has nothing to fetch" in refuse("fetch", name)
+
+
+def test_an_unknown_name_is_answered_with_close_ones(refuse: Text) -> None:
+    assert "unknown backbone 'var-d17'; did you mean 'var-d16'" in refuse("fetch", "var-d17")
+
+
+def test_a_name_is_needed(refuse: Text) -> None:
+    assert "missing argument 'backbone'" in refuse("fetch")

@@ -1,0 +1,399 @@
+"""``tts sample``: what a run writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+Run = Callable[..., Any]
+Text = Callable[..., str]
+Files = Callable[[Path], dict[str, bytes]]
+
+QUICK = ("--labels", "3,7", "--seeds", "0-1", "--candidates", "4", "--scorer", "likelihood")
+GREEDY = ("--labels", "3,7", "--seeds", "0", "--cfg", "1.5", "--top-k", "1", "--top-p", "0")
+"""Of the golden files: guided, the most likely token everywhere."""
+
+
+def tokens(folder: Path) -> Tensor:
+    return load_file(folder / "tokens.safetensors")["tokens"]
+
+
+def record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "run.json").read_text())
+
+
+def pixels(file: Path) -> Any:
+    with Image.open(file) as image:
+        return np.asarray(image)
+
+
+# What a user does
+
+
+@pytest.mark.parametrize("name", ["var_tiny", "var_tiny_shared_aln"])
+def test_converted_weights_give_the_published_tokens(
+    succeed: Text, converted: Any, golden: Any, tmp_path: Path, name: str
+) -> None:
+    options = ("--candidates", "1", "--dtype", "float32", "--save-tokens")
+    succeed("sample", "--backbone", converted(name), *GREEDY, *options, "--out", tmp_path)
+    g = golden(name)
+    expected = torch.cat([g[f"ar_argmax.tokens.{k}"] for k in range(4)], dim=1)
+    assert torch.equal(tokens(tmp_path), expected)
+    assert g["labels"].tolist() == load_file(tmp_path / "tokens.safetensors")["labels"].tolist() == [3, 7]
+    for label, image in zip((3, 7), g["ar_argmax.image"], strict=True):
+        exact = (image * 255).permute(1, 2, 0).numpy()
+        ours = pixels(tmp_path / "images" / f"{label:04d}" / "000000.png").astype(float)
+        assert ours.shape == (64, 64, 3)
+        assert (exact - ours).min() > -0.01
+        assert (exact - ours).max() < 1.01  # truncated, as the authors do
+
+
+def test_no_arguments_are_enough(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("sample")
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.startswith("50 images in samples/var-digits (candidates 1,8,8,8, ")
+    out = tmp_path / "samples" / "var-digits"
+    assert len(list(out.glob("images/*/*.png"))) == 50
+    made = record(out)
+    assert made["scorer"]["name"] == "learned"
+    assert made["scorer"]["file"].endswith("var-digits-scorer.safetensors")
+    assert made["resolved"]["candidates"] == [1, 8, 8, 8]
+    assert made["selector"] == "greedy"
+
+
+def test_a_run_says_how_it_was_made(succeed: Text, trained: Any, tmp_path: Path) -> None:
+    scorer = trained.scorer / "scorer.safetensors"
+    options = ("--labels", "3,7", "--seeds", "5", "--candidates", "2", "--selector", "softmax")
+    succeed("sample", *options, "--scorer", scorer, "--temperature", 0.5, "--out", tmp_path)
+    made = record(tmp_path)
+    settings = made["settings"]
+    assert (settings["labels"], settings["seeds"], settings["candidates"]) == ("3,7", "5", "2")
+    assert not {"out", "batch_size", "chunk", "device", "overwrite"} & set(settings)
+    resolved = made["resolved"]
+    assert (resolved["cfg"], resolved["top_k"], resolved["top_p"]) == (1.5, 0, 0.0)
+    assert (resolved["stream"], resolved["uint8"], resolved["items"]) == ("SAMPLE", "truncate", 2)
+    assert made["backbone"]["name"] == "var-digits"
+    assert made["backbone"]["schedule"] == [1, 2, 3, 4]
+    assert len(made["backbone"]["weights_sha256"]) == len(made["scorer"]["sha256"]) == 64
+    assert made["scorer"]["file"] == str(scorer)
+    assert made["scorer"]["training"]["settings"]["epochs"] == 1
+    assert made["selector"] == "softmax"
+    assert {"scalewise-tts", "python", "libraries", "plugins", "device"} <= set(made["environment"])
+    assert made["timing"]["generate_seconds"] > 0
+    assert made["timing"]["images_per_second"] > 0
+
+
+def test_files_are_named_by_class_and_seed(succeed: Text, files: Files, tmp_path: Path) -> None:
+    line = succeed("sample", *QUICK, "--out", tmp_path)
+    assert line.startswith(f"4 images in {tmp_path} (candidates 1,4,4,4, ")
+    names = {f"images/{label:04d}/{seed:06d}.png" for label in (3, 7) for seed in (0, 1)}
+    assert files(tmp_path).keys() == names | {"grid.png", "run.json"}
+    assert pixels(tmp_path / "grid.png").shape == (128, 128, 3)
+    for name in names:
+        assert pixels(tmp_path / name).shape == (16, 16, 3)
+
+
+def test_every_kind_of_output(succeed: Text, tmp_path: Path) -> None:
+    options = ("--format", "png,npz", "--save-tokens", "--trace", "--json")
+    answer = json.loads(succeed("sample", *QUICK, *options, "--out", tmp_path))
+    assert (answer["out"], answer["images"]) == (str(tmp_path), 4)
+    assert answer["images_per_second"] > 0
+    with np.load(tmp_path / "samples.npz") as arrays:
+        assert arrays["arr_0"].shape == (4, 16, 16, 3)
+        assert arrays["arr_1"].tolist() == [3, 3, 7, 7]
+        assert arrays["seeds"].tolist() == [0, 1, 0, 1]
+        assert (arrays["arr_0"][1] == pixels(tmp_path / "images" / "0003" / "000001.png")).all()
+    saved, trace = load_file(tmp_path / "tokens.safetensors"), load_file(tmp_path / "trace.safetensors")
+    assert saved["tokens"].shape == (4, 30)
+    assert sorted(trace) == ["scores.2", "scores.3", "scores.4"]
+    for scale in (2, 3, 4):
+        scores = trace[f"scores.{scale}"]
+        assert scores.shape == (4, 4)
+        assert torch.equal(scores.max(dim=1).values, saved["winner_scores"][:, scale - 1])
+        assert torch.equal(scores.argmax(dim=1), saved["winner_index"][:, scale - 1])
+    assert saved["winner_scores"][:, 0].isnan().all()
+
+
+def test_npz_alone_writes_no_png(succeed: Text, files: Files, tmp_path: Path) -> None:
+    succeed("sample", *QUICK, "--format", "npz", "--out", tmp_path)
+    assert files(tmp_path).keys() == {"samples.npz", "grid.png", "run.json"}
+
+
+def test_batches_and_chunks_change_nothing(succeed: Text, tmp_path: Path) -> None:
+    for name, options in {"one": (), "two": ("--batch-size", 3, "--chunk", 1)}.items():
+        succeed("sample", *QUICK, *options, "--save-tokens", "--out", tmp_path / name)
+    assert torch.equal(tokens(tmp_path / "one"), tokens(tmp_path / "two"))
+    assert record(tmp_path / "one")["settings"] == record(tmp_path / "two")["settings"]
+
+
+def test_one_candidate_needs_no_scorer(succeed: Text, tmp_path: Path) -> None:
+    line = succeed("sample", "--labels", "3", "--seeds", "0", "--candidates", "1", "--out", tmp_path)
+    assert "(candidates 1,1,1,1, " in line
+    assert record(tmp_path)["scorer"] is None
+
+
+def test_seeds_of_a_class_are_distinct_with_per_class(succeed: Text, tmp_path: Path) -> None:
+    options = ("--labels", "2,5", "--per-class", 3, "--candidates", 1, "--save-tokens")
+    succeed("sample", *options, "--out", tmp_path)
+    assert load_file(tmp_path / "tokens.safetensors")["seeds"].tolist() == [2, 12, 22, 5, 15, 25]
+
+
+@pytest.mark.parametrize("selector", ["greedy", "topk", "softmax", "random"])
+def test_every_selector_runs(succeed: Text, tmp_path: Path, selector: str) -> None:
+    succeed("sample", *QUICK, "--selector", selector, "--top-k-select", 2, "--out", tmp_path)
+    assert record(tmp_path)["selector"] == selector
+
+
+def test_the_random_selector_needs_no_scorer(succeed: Text, tmp_path: Path) -> None:
+    succeed("sample", *QUICK[:-1], "none", "--selector", "random", "--out", tmp_path)
+    assert record(tmp_path)["scorer"] is None
+
+
+def test_candidates_can_differ_by_scale(succeed: Text, tmp_path: Path) -> None:
+    assert "(candidates 1,2,3,1, " in succeed("sample", *QUICK, "--candidates", "1,2,3,1", "--out", tmp_path)
+
+
+def test_a_scorer_is_found_by_file_by_folder_and_by_name(succeed: Text, trained: Any, tmp_path: Path) -> None:
+    forms = (trained.scorer / "scorer.safetensors", trained.scorer, f"learned:{trained.scorer}")
+    for i, form in enumerate(forms):
+        succeed("sample", *QUICK, "--scorer", form, "--save-tokens", "--out", tmp_path / str(i))
+    first, *others = (tokens(tmp_path / str(i)) for i in range(3))
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_greedy_decoding_says_that_candidates_are_idle(run: Run, tmp_path: Path) -> None:
+    done = run("sample", *QUICK, "--top-k", 1, "--out", tmp_path)
+    assert done.code == 0
+    assert "(candidates 1,1,1,1, " in done.stdout
+    assert done.stderr == (
+        "note: decoding is greedy at scale 2, 3, 4: one candidate there, since all would be equal\n"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_runs(succeed: Text, tmp_path: Path, dtype: str) -> None:
+    succeed("sample", "--labels", "3", "--seeds", "0", *QUICK[4:], "--dtype", dtype, "--out", tmp_path)
+    assert record(tmp_path)["settings"]["dtype"] == dtype
+
+
+# Saved tokens
+
+
+def test_saved_tokens_are_a_start(succeed: Text, tmp_path: Path) -> None:
+    first, again, other = (tmp_path / name for name in ("first", "again", "other"))
+    succeed("sample", *QUICK, "--save-tokens", "--out", first)
+    start = ("--from-tokens", first / "tokens.safetensors", "--from-scale", 3, *QUICK[4:], "--save-tokens")
+    succeed("sample", *start, "--out", again)
+    assert torch.equal(tokens(again), tokens(first))
+    assert (again / "images" / "0007" / "000001.png").read_bytes() == (
+        first / "images" / "0007" / "000001.png"
+    ).read_bytes()
+    succeed("sample", *start, "--cfg", 4, "--out", other)
+    kept = 1 + 4
+    assert torch.equal(tokens(other)[:, :kept], tokens(first)[:, :kept])
+    assert not torch.equal(tokens(other)[:, kept:], tokens(first)[:, kept:])
+
+
+def test_a_scale_can_be_replaced_by_noise(succeed: Text, tmp_path: Path) -> None:
+    for name, options in {"plain": (), "noisy": ("--randomize-scale", 2)}.items():
+        succeed("sample", *QUICK, *options, "--save-tokens", "--out", tmp_path / name)
+    plain, noisy = (tokens(tmp_path / name).split((1, 4, 9, 16), dim=1) for name in ("plain", "noisy"))
+    same = [torch.equal(a, b) for a, b in zip(plain, noisy, strict=True)]
+    assert same == [True, False, True, True]
+
+
+# Folders that are taken
+
+
+def test_the_same_run_again_changes_nothing(succeed: Text, files: Files, tmp_path: Path) -> None:
+    succeed("sample", *QUICK, "--out", tmp_path)
+    before = files(tmp_path)
+    succeed("sample", *QUICK, "--batch-size", 2, "--out", tmp_path)
+    after = files(tmp_path)
+    assert {**after, "run.json": b""} == {**before, "run.json": b""}
+
+
+def test_another_run_is_refused_and_names_what_differs(
+    succeed: Text, refuse: Text, files: Files, tmp_path: Path
+) -> None:
+    succeed("sample", *QUICK, "--out", tmp_path)
+    before = files(tmp_path)
+    line = refuse("sample", *QUICK, "--cfg", 2, "--selector", "softmax", "--out", tmp_path)
+    assert "(cfg, selector)" in line
+    assert "--overwrite" in line
+    assert files(tmp_path) == before
+
+
+def test_overwriting_leaves_nothing_of_the_old_run(succeed: Text, files: Files, tmp_path: Path) -> None:
+    everything = ("--format", "png,npz", "--save-tokens", "--trace")
+    succeed("sample", *QUICK, *everything, "--out", tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    succeed("sample", "--labels", "1", "--seeds", "9", *QUICK[4:], "--overwrite", "--out", tmp_path)
+    expected = {"images/0001/000009.png", "grid.png", "run.json", "notes.txt"}
+    assert files(tmp_path).keys() == expected
+
+
+# Bad input
+
+BAD = {
+    "backbone": ("--backbone var-digit", "unknown backbone 'var-digit'; did you mean 'var-digits'"),
+    "backbone-folder": ("--backbone ./nothing", "no backbone folder './nothing'"),
+    "backbone-empty": ("--backbone {empty}", "transformer.safetensors"),
+    "label": ("--labels 10", "label 10 is out of range; this backbone has 0 to 9"),
+    "label-text": ("--labels three", "label 'three'"),
+    "candidates-0": ("--candidates 0", "candidates '0' must be"),
+    "candidates-list": ("--candidates 1,2", "candidates has 2 numbers, the backbone 4 scales"),
+    "start-scale": ("--start-scale 5", "start-scale 5 is out of range; this backbone has scales 1 to 4"),
+    "end-scale": ("--end-scale 1", "end-scale 1 is before start-scale 2"),
+    "scorer": ("--scorer likelyhood", "unknown scorer 'likelyhood'; did you mean 'likelihood'?"),
+    "scorer-file": ("--scorer nothing.safetensors", "nothing.safetensors"),
+    "scorer-truncated": ("--scorer {truncated_scorer}", "truncated"),
+    "scorer-weights": ("--scorer {transformer}", "is no scorer"),
+    "scorer-malicious": ("--scorer {malicious}", "mkdir, refused unread"),
+    "scorer-empty": ("--scorer {empty}", "scorer.safetensors"),
+    "scorer-other": ("--backbone {tiny} --scorer {scorer}", "was trained for var-digits, got var-d2"),
+    "scorer-none": ("--scorer none", "needs a scorer"),
+    "scorer-auto": ("--backbone {tiny} --scorer auto", "var-d2 has no scorer of its own"),
+    "selector": ("--selector greddy", "unknown selector 'greddy'; did you mean 'greedy'?"),
+    "temperature": ("--selector softmax --temperature 0", "temperature 0 must be above 0"),
+    "top-k-select": ("--selector topk --top-k-select 0", "top-k-select 0"),
+    "weights-embedded": ("--weights {transformer}", "--weights does not go with var-digits"),
+    "weights-folder": ("--backbone {tiny} --weights {transformer}", "--weights does not go with"),
+    "weights-malicious": ("--backbone var-d16 --weights {malicious}", "mkdir, refused unread"),
+    "weights-truncated": ("--backbone var-d16 --weights {truncated}", "truncated"),
+    "weights-truncated-pth": ("--backbone var-d16 --weights {truncated_pth}", "truncated"),
+    "weights-empty": ("--backbone var-d16 --weights {nothing}", "truncated or no checkpoint"),
+    "weights-dir": ("--backbone var-d16 --weights {empty}", "no weights file"),
+    "weights-twice": ("--backbone var-d16 --weights {transformer} --weights {transformer}", "is a second"),
+    "weights-depth": ("--backbone var-d16 --weights {transformer} --weights {tokenizer}", "depth 2"),
+    "seeds": ("--seeds 1-x", "seed '1-x' is not a list of whole numbers"),
+    "seeds-huge": ("--seeds 99999999999999999999", "below 2^63"),
+    "seeds-per-class": ("--per-class 2", "--seeds and --per-class"),
+    "dtype": ("--dtype float64", "unknown dtype 'float64'; use float32, bfloat16, float16"),
+    "device": ("--device cuda:9", "device 'cuda:9' is not available on this machine"),
+    "device-kind": ("--device gpu", "unknown device 'gpu'"),
+    "format": ("--format jpg", "unknown format 'jpg'; use png or npz"),
+    "uint8": ("--uint8 floor", "unknown uint8 rule 'floor'"),
+    "cfg": ("--cfg nan", "cfg nan"),
+    "top-p": ("--top-p 2", "top-p 2.0"),
+    "batch-size": ("--batch-size 0", "batch-size 0 must be at least 1"),
+    "chunk": ("--chunk 0", "chunk 0 must be at least 1"),
+    "from-scale": ("--from-scale 2", "--from-tokens FILE and --from-scale K go together"),
+    "randomize-scale": ("--randomize-scale 5", "randomize-scale 5 is out of range"),
+    "number": ("--top-k many", "invalid value for '--top-k'"),
+    "option": ("--selektor greedy", "no such option: --selektor"),
+}
+
+
+@pytest.fixture(scope="module")
+def bad_files(
+    trained: Any, converted: Any, tiny_files: Any, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Files that are fine elsewhere, or nowhere."""
+    root = tmp_path_factory.mktemp("bad")
+    transformer, tokenizer = tiny_files("var_tiny")
+    scorer = trained.scorer / "scorer.safetensors"
+    tiny = converted("var_tiny")
+    made = {"transformer": transformer, "tokenizer": tokenizer, "scorer": scorer, "tiny": tiny}
+    for name, source in {
+        "truncated_scorer.safetensors": scorer,
+        "truncated.safetensors": tiny / "transformer.safetensors",
+        "truncated_pth.pth": transformer,
+    }.items():
+        whole = source.read_bytes()
+        (root / name).write_bytes(whole[: len(whole) // 2])
+        made[name.partition(".")[0]] = root / name
+    made["empty"] = root / "empty"
+    made["empty"].mkdir()
+    made["nothing"] = root / "nothing.pth"
+    made["nothing"].touch()
+    return made
+
+
+@pytest.fixture(scope="module")
+def finished(succeed: Text, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with every kind of output."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    succeed("sample", *QUICK, "--format", "png,npz", "--save-tokens", "--trace", "--out", out)
+    return out
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_an_existing_run_stays(
+    refuse: Text,
+    files: Files,
+    finished: Path,
+    bad_files: dict[str, Path],
+    malicious: Any,
+    tmp_path: Path,
+    name: str,
+) -> None:
+    text, expected = BAD[name]
+    options = text.format(**bad_files, malicious=malicious.file).split()
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    before = files(out)
+    assert expected in refuse("sample", *QUICK, *options, "--overwrite", "--out", out)
+    assert files(out) == before
+    assert not malicious.marker.exists()
+
+
+@pytest.mark.parametrize("name", ["tokens", "trace", "scorer", "text", "missing"])
+def test_a_file_that_is_no_start_is_refused(
+    refuse: Text, finished: Path, trained: Any, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "text").write_text("hello")
+    file = {
+        "tokens": finished / "tokens.safetensors",
+        "trace": finished / "trace.safetensors",
+        "scorer": trained.scorer / "scorer.safetensors",
+    }.get(name, tmp_path / name)
+    labels = QUICK[:2] if name == "tokens" else ()  # the file has its own labels
+    options = ("--from-tokens", file, "--from-scale", 2, *labels, *QUICK[4:])
+    refuse("sample", *options, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tokens_of_another_backbone_are_no_start(
+    refuse: Text, finished: Path, converted: Any, tmp_path: Path
+) -> None:
+    options = ("--from-tokens", finished / "tokens.safetensors", "--from-scale", 2, *QUICK[4:])
+    assert "does not fit var-d2" in refuse(
+        "sample", "--backbone", converted("var_tiny"), *options, "--out", tmp_path / "out"
+    )
+
+
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_folder_that_cannot_be_written_is_refused(refuse: Text, tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    line = refuse("sample", *QUICK, "--out", f"{tmp_path}/file{below}")
+    assert "cannot write to folder" in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_with_a_damaged_record_is_refused(refuse: Text, finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    for content, expected in (("{", "not valid JSON"), ("[]", "other settings")):
+        (tmp_path / "run" / "run.json").write_text(content)
+        assert expected in refuse("sample", *QUICK, "--out", tmp_path / "run")
+
+
+def test_the_process_ends_with_the_same_line_and_code(tts: Run, malicious: Any, tmp_path: Path) -> None:
+    options = ("--backbone", "var-d16", "--weights", str(malicious.file), "--out", str(tmp_path / "out"))
+    done = tts("sample", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "refused" in line
+    assert not malicious.marker.exists()

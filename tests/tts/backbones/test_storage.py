@@ -1,0 +1,299 @@
+"""Converted folders, the user's files and the models inside the package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from tts.backbones import storage
+from tts.backbones.presets import SPECS
+from tts.backbones.storage import (
+    EMBEDDED,
+    TOKENIZER_FILE,
+    TRANSFORMER_FILE,
+    convert,
+    embedded_folder,
+    folder_spec,
+    hash_files,
+    load_folder,
+    load_published,
+    read_folder_config,
+)
+from tts.backbones.var_adapter import build_embedded, build_folder, build_published
+from tts.errors import CheckpointError, PluginError, UsageError
+from tts.io import sha256_file
+from tts.specs import BackboneRequest, SamplingDefaults
+
+PRESETS = {spec.name: spec for spec in SPECS}
+CPU = torch.device("cpu")
+TINY = (1, 2, 3, 4)
+
+
+def request(spec, *weights):
+    return BackboneRequest(spec, CPU, torch.float32, weights)
+
+
+def refusal(call, *args, kind=CheckpointError):
+    with pytest.raises(kind) as caught:
+        call(*args)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 400
+    return message
+
+
+def generate(backbone):
+    """Guided logits of every scale and the tokens of greedy generation."""
+    state = backbone.begin(torch.tensor([3, 7]), cfg=1.5)
+    logits, tokens = [], []
+    for _ in backbone.info.schedule:
+        logits.append(state.logits())
+        tokens.append(logits[-1].argmax(dim=-1))
+        state.commit(tokens[-1])
+    return logits, tokens, state.decode()
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_files):
+    out = tmp_path / "converted"
+    out.mkdir()
+    convert(*tiny_files("var_tiny"), out, None, None)
+    return out
+
+
+@pytest.fixture
+def depth_16(monkeypatch):
+    """Lets the tiny checkpoint pass for a published one of any depth."""
+    monkeypatch.setattr(storage, "_check_depth", lambda spec, config: None)
+    return PRESETS["var-d16"]
+
+
+# Converting
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", ["var_tiny", "var_tiny_shared_aln"])
+def test_a_converted_folder_equals_the_published_files(tmp_path, tiny_files, depth_16, name):
+    convert(*tiny_files(name), tmp_path, None, None)
+    converted = build_folder(request(folder_spec(tmp_path), tmp_path))
+    direct = build_published(request(depth_16, *tiny_files(name)))
+    for ours, theirs in zip(generate(converted), generate(direct), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_the_files_hold_their_configuration(folder):
+    with safe_open(folder / TRANSFORMER_FILE, "pt") as file:
+        metadata, keys = file.metadata(), set(file.keys())
+    assert metadata["format"] == "scalewise-tts-backbone-1"
+    config = json.loads(metadata["config"])
+    assert (config["name"], config["family"]) == ("var-d2", "var")
+    assert config["sampling"] == {"cfg": 1.5, "top_k": 900, "top_p": 0.96}
+    assert config["transformer"]["schedule"] == list(TINY)
+    assert config["tokenizer"]["multipliers"] == [1, 1, 2, 2, 4]
+    assert not any(key.endswith(("lvl_1L", "attn_bias_for_masking", "zero_k_bias")) for key in keys)
+    with safe_open(folder / TOKENIZER_FILE, "pt") as file:
+        assert "quantize.ema_vocab_hit_SV" not in set(file.keys())
+        assert file.metadata() == {"format": "scalewise-tts-backbone-1"}
+
+
+def test_the_folder_gives_a_spec(folder):
+    spec = folder_spec(folder)
+    assert (spec.name, spec.family, spec.schedule) == ("var-d2", "var", TINY)
+    assert (spec.classes, spec.codebook_size, spec.channels, spec.image_size) == (10, 64, 8, 64)
+    assert spec.sampling == SamplingDefaults(1.5, 900, 0.96)
+    assert (spec.default_scorer, spec.repo) == (None, None)
+    assert str(folder) in spec.summary
+    info = build_folder(request(spec, folder)).info
+    for field in ("name", "schedule", "classes", "codebook_size", "channels", "image_size", "sampling"):
+        assert getattr(info, field) == getattr(spec, field)
+
+
+def test_a_name_may_be_given(tmp_path, tiny_files):
+    convert(*tiny_files("var_tiny"), tmp_path, "var-mine", None)
+    assert folder_spec(tmp_path).name == "var-mine"
+
+
+@pytest.mark.parametrize("name", ["", "Mine", "../mine", "a b", "a--b", "a/b"])
+def test_a_name_that_nobody_could_type_is_refused(tmp_path, tiny_files, name):
+    refusal(convert, *tiny_files("var_tiny"), tmp_path, name, None, kind=UsageError)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_converted_folder_can_be_converted_again(tmp_path, folder):
+    files = (folder / TRANSFORMER_FILE, folder / TOKENIZER_FILE)
+    assert "--schedule" in refusal(convert, *files, tmp_path, None, None)
+    convert(*files, tmp_path, None, TINY)
+    for name in (TRANSFORMER_FILE, TOKENIZER_FILE):
+        assert sha256_file(tmp_path / name) == sha256_file(folder / name)
+
+
+def test_nothing_is_written_where_the_files_do_not_fit(tmp_path, tiny_files, synthetic_state):
+    transformer, tokenizer = tiny_files("var_tiny")
+    out = tmp_path / "out"
+    out.mkdir()
+    state = synthetic_state("vae_tiny")
+    del state["decoder.conv_out.bias"]
+    torch.save(state, tmp_path / "incomplete.pth")
+    assert "decoder.conv_out.bias" in refusal(
+        convert, transformer, tmp_path / "incomplete.pth", out, None, None
+    )
+    assert "no VAR transformer" in refusal(convert, tokenizer, transformer, out, None, None)
+    assert "1, 2, 4" in refusal(convert, transformer, tokenizer, out, None, (1, 2, 4))
+    assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize("what", ["codebook size", "channels"])
+def test_parts_of_two_models_are_refused(tmp_path, tiny_files, synthetic_state, what):
+    state = synthetic_state("vae_tiny")
+    codes = state["quantize.embedding.weight"]
+    state["quantize.embedding.weight"] = codes[:32] if what == "codebook size" else codes[:, :4].contiguous()
+    torch.save(state, tmp_path / "vae.pth")
+    transformer, _ = tiny_files("var_tiny")
+    message = refusal(convert, transformer, tmp_path / "vae.pth", tmp_path, None, None)
+    assert message.startswith(f"{what} is ")
+    assert "files of one model" in message
+
+
+# Folders
+
+
+def test_a_folder_from_elsewhere_is_refused(tmp_path, folder, synthetic_state):
+    state = {key: value for key, value in synthetic_state("var_tiny").items() if key != "lvl_1L"}
+    save_file(state, tmp_path / TRANSFORMER_FILE)
+    assert "tts convert" in refusal(folder_spec, tmp_path)
+    assert "tts convert" in refusal(load_folder, tmp_path / TRANSFORMER_FILE, folder / TOKENIZER_FILE)
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    assert TRANSFORMER_FILE in refusal(folder_spec, tmp_path)
+
+
+def test_a_folder_without_its_tokenizer_is_refused(folder):
+    (folder / TOKENIZER_FILE).unlink()
+    assert TOKENIZER_FILE in refusal(build_folder, request(folder_spec(folder), folder))
+
+
+def test_a_folder_with_the_tokenizer_of_another_model_is_refused(folder):
+    shutil.copy(EMBEDDED / f"digits-{TOKENIZER_FILE}", folder / TOKENIZER_FILE)
+    assert "do not fit the VAR tokenizer" in refusal(build_folder, request(folder_spec(folder), folder))
+
+
+def test_a_truncated_folder_is_refused(folder):
+    for name in (TOKENIZER_FILE, TRANSFORMER_FILE):
+        whole = (folder / name).read_bytes()
+        spec = folder_spec(folder)
+        (folder / name).write_bytes(whole[: len(whole) // 2])
+        assert name in refusal(build_folder, request(spec, folder))
+
+
+@pytest.mark.parametrize("config", [None, "{", "[]", "{}", '{"transformer": {"depths": 3}}'])
+def test_a_damaged_description_is_refused(folder, config):
+    metadata = {"format": storage.FOLDER_FORMAT, **({} if config is None else {"config": config})}
+    save_file({"a": torch.ones(1)}, folder / TRANSFORMER_FILE, metadata=metadata)
+    assert "damaged" in refusal(read_folder_config, folder / TRANSFORMER_FILE)
+
+
+def test_a_family_that_is_not_known_is_refused(folder):
+    with safe_open(folder / TRANSFORMER_FILE, "pt") as file:
+        metadata = file.metadata()
+    config = {**json.loads(metadata["config"]), "family": "flexvar-x"}
+    metadata["config"] = json.dumps(config)
+    save_file({"a": torch.ones(1)}, folder / TRANSFORMER_FILE, metadata=metadata)
+    assert "'flexvar-x'" in refusal(folder_spec, folder, kind=PluginError)
+
+
+def test_the_hash_is_over_both_files_in_order(folder):
+    backbone = build_folder(request(folder_spec(folder), folder))
+    files = (folder / TRANSFORMER_FILE, folder / TOKENIZER_FILE)
+    assert backbone.weights_hash() == hash_files(files) != hash_files(files[::-1])
+    assert len(backbone.weights_hash()) == 64
+
+
+# The user's files for a preset
+
+
+@pytest.fixture
+def no_cache(monkeypatch):
+    monkeypatch.setattr("tts.backbones.fetch.cached_file", lambda spec, role: None)
+
+
+def test_the_files_of_a_preset_come_in_any_order(tiny_files, depth_16):
+    transformer, tokenizer = tiny_files("var_tiny")
+    for weights in ((transformer, tokenizer), (tokenizer, transformer)):
+        info, _, _, files = load_published(request(depth_16, *weights))
+        assert files == (transformer, tokenizer)
+        assert (info.name, info.schedule, info.image_size) == ("var-d16", TINY, 64)
+
+
+@pytest.mark.parametrize("pair", ["transformer", "tokenizer"])
+def test_two_files_of_one_kind_are_refused(tiny_files, depth_16, pair):
+    file = tiny_files("var_tiny")[pair == "tokenizer"]
+    message = refusal(load_published, request(depth_16, file, file))
+    assert f"second {pair}" in message
+    assert file.name in message
+
+
+@pytest.mark.parametrize(("given", "missing"), [(0, "tokenizer"), (1, "transformer")])
+def test_a_missing_part_is_looked_up_in_the_cache(tiny_files, depth_16, monkeypatch, given, missing):
+    files = tiny_files("var_tiny")
+    asked = []
+
+    def cached(spec, role):
+        asked.append((spec.name, role))
+        return files[1 - given]
+
+    monkeypatch.setattr("tts.backbones.fetch.cached_file", cached)
+    assert load_published(request(depth_16, files[given]))[3] == files
+    assert asked == [("var-d16", missing)]
+
+
+@pytest.mark.usefixtures("no_cache")
+def test_without_weights_the_next_step_is_named():
+    message = refusal(load_published, request(PRESETS["var-d30"]))
+    assert "tts fetch var-d30" in message
+    assert "--weights" in message
+
+
+@pytest.mark.parametrize(("depth", "right"), [(20, "var-d20"), (16, "var-d16"), (3, None)])
+def test_the_wrong_depth_names_the_right_preset(tmp_path, tiny_files, synthetic_state, depth, right):
+    state = {**synthetic_state("var_tiny"), f"blocks.{depth - 1}.ffn.fc2.bias": torch.ones(128)}
+    torch.save(state, tmp_path / "var.pth")
+    spec = PRESETS["var-d30"]
+    message = refusal(load_published, request(spec, tmp_path / "var.pth", tiny_files("var_tiny")[1]))
+    assert f"depth {depth}, var-d30 has 30" in message
+    if right:
+        assert f"pass --backbone {right}" in message
+    else:
+        assert "--backbone" not in message
+        assert "tts convert" in message
+
+
+# The models inside the package
+
+
+@pytest.mark.parametrize("name", ["var-digits", "var-digits-l"])
+def test_an_embedded_model_is_what_its_preset_says(name):
+    spec = PRESETS[name]
+    backbone = build_embedded(request(spec))
+    for field in ("name", "schedule", "classes", "codebook_size", "channels", "image_size", "sampling"):
+        assert getattr(backbone.info, field) == getattr(spec, field), field
+    assert backbone.weights_hash() == hash_files(embedded_folder(name))
+    images = backbone.decode(torch.zeros(2, 30, dtype=torch.int64))
+    assert images.shape == (2, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", ["var-digits", "var-digits-l"])
+def test_an_embedded_model_takes_no_weights(tiny_files, name):
+    weights = tiny_files("var_tiny")
+    assert "--weights" in refusal(build_embedded, request(PRESETS[name], *weights), kind=UsageError)
+
+
+def test_embedded_models_share_one_small_tokenizer():
+    (_, tokenizer), (_, other) = map(embedded_folder, ("var-digits", "var-digits-l"))
+    assert tokenizer == other
+    assert sum(file.stat().st_size for file in EMBEDDED.rglob("*.safetensors")) < 10_000_000

@@ -1,0 +1,113 @@
+"""Pictures of several runs side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tts.errors import CheckpointError
+from tts.evaluation.compare import CELL, GAP, TITLE, draw_comparison
+from tts.io import save_png
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Writes a run with plain grey images: class, seed and run decide the grey."""
+
+    def write(name, grey, labels, seeds, size=16):
+        for label in labels:
+            for seed in seeds:
+                path = tmp_path / name / "images" / f"{label:04d}" / f"{seed:06d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_png(path, np.full((size, size, 3), grey + 10 * label + seed, np.uint8))
+        return tmp_path / name
+
+    return write
+
+
+def picture(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def cells(pixels, run, columns, rows):
+    """The grey in the middle of each cell of a block."""
+    left = run * (columns * CELL + GAP)
+    middle = CELL // 2
+    return [
+        [int(pixels[TITLE + y * CELL + middle, left + x * CELL + middle, 0]) for x in range(columns)]
+        for y in range(rows)
+    ]
+
+
+@pytest.mark.parametrize("size", [8, 16, 100])
+def test_blocks_hold_the_runs_images(make, tmp_path, size):
+    runs = [make("a", 0, (0, 1), (0, 1, 2), size), make("b", 100, (0, 1), (0, 1, 2), size)]
+    assert draw_comparison(runs, tmp_path / "out.png", columns=8, rows=10) == 6
+    pixels = picture(tmp_path / "out.png")
+    assert pixels.shape == (TITLE + 2 * CELL, 2 * 3 * CELL + GAP, 3)
+    assert cells(pixels, 0, 3, 2) == [[0, 1, 2], [10, 11, 12]]
+    assert cells(pixels, 1, 3, 2) == [[100, 101, 102], [110, 111, 112]]
+    assert (pixels[:, 3 * CELL : 3 * CELL + GAP] == 255).all()
+
+
+def test_a_block_has_its_runs_name(make, tmp_path):
+    runs = [make(name, 0, (0,), (0, 1)) for name in ("same", "other")]
+    draw_comparison([runs[0], runs[0], runs[1]], tmp_path / "out.png", 8, 10)
+    titles = picture(tmp_path / "out.png")[:TITLE]
+    width = 2 * CELL
+    blocks = [titles[:, i * (width + GAP) : i * (width + GAP) + width] for i in range(3)]
+    assert np.array_equal(blocks[0], blocks[1])
+    assert not np.array_equal(blocks[0], blocks[2])
+    assert blocks[0].min() < 64
+
+
+def test_columns_and_rows_are_limits(make, tmp_path):
+    run = make("a", 0, (0, 1, 2), (0, 1, 2))
+    assert draw_comparison([run], tmp_path / "out.png", columns=2, rows=1) == 2
+    pixels = picture(tmp_path / "out.png")
+    assert pixels.shape == (TITLE + CELL, 2 * CELL, 3)
+    assert cells(pixels, 0, 2, 1) == [[0, 1]]
+
+
+def test_only_common_images_are_drawn(make, tmp_path):
+    runs = [make("a", 0, (0, 1, 2), (0, 1)), make("b", 100, (1, 2, 3), (1, 2))]
+    assert draw_comparison(runs, tmp_path / "out.png", 8, 10) == 2
+    pixels = picture(tmp_path / "out.png")
+    assert cells(pixels, 0, 1, 2) == [[11], [21]]
+    assert cells(pixels, 1, 1, 2) == [[111], [121]]
+
+
+def test_rows_of_different_lengths_are_filled_with_white(make, tmp_path):
+    run = make("a", 0, (0,), (0, 1, 2))
+    make("a", 0, (1,), (0,))
+    assert draw_comparison([run], tmp_path / "out.png", 8, 10) == 4
+    assert cells(picture(tmp_path / "out.png"), 0, 3, 2) == [[0, 1, 2], [10, 255, 255]]
+
+
+def test_the_picture_may_go_to_a_new_folder(make, tmp_path):
+    draw_comparison([make("a", 0, (0,), (0,))], tmp_path / "new" / "out.png", 8, 10)
+    assert (tmp_path / "new" / "out.png").is_file()
+
+
+def test_runs_with_nothing_in_common(make, tmp_path, refused):
+    runs = [make("a", 0, (0,), (0,)), make("b", 0, (0,), (1,))]
+    with refused("the runs have no image in common", "same labels and seeds"):
+        draw_comparison(runs, tmp_path / "out.png", 8, 10)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_run_without_png_images(make, tmp_path, refused):
+    (tmp_path / "b").mkdir()
+    for other in (tmp_path / "b", tmp_path / "missing"):
+        with refused(str(other), "holds no PNG images", "--format png", kind=CheckpointError):
+            draw_comparison([make("a", 0, (0,), (0,)), other], tmp_path / "out.png", 8, 10)
+
+
+def test_a_broken_image_is_named(make, tmp_path, refused):
+    run = make("a", 0, (0,), (0,))
+    path = run / "images" / "0000" / "000000.png"
+    path.write_bytes(b"broken")
+    with refused(str(path), kind=CheckpointError):
+        draw_comparison([run], tmp_path / "out.png", 8, 10)

@@ -1,0 +1,162 @@
+"""The whole run of ``tts train-scorer`` on small data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+
+from tts import __version__
+from tts.data.store import StoreWriter
+from tts.errors import CheckpointError, PluginError
+from tts.io import read_json
+from tts.scorers.checkpoint import load_scorer
+from tts.scorers.learned import build
+from tts.scorers.train_run import TrainConfig, run_train
+from tts.specs import ScorerRequest
+
+
+@pytest.fixture
+def config(digit_stores, tmp_path):
+    real, generated = (str(store.folder) for store in digit_stores)
+    return TrainConfig(
+        real=real,
+        generated=generated,
+        out=str(tmp_path / "out"),
+        epochs=2,
+        batch=16,
+        epoch_pairs=32,
+        device="cpu",
+    )
+
+
+@pytest.fixture
+def made(digits_identity, tmp_path):
+    """Another data set, of the given kind and identity."""
+
+    def write(kind, **changes):
+        folder = tmp_path / f"{kind}-{len(list(tmp_path.iterdir()))}"
+        identity = replace(digits_identity, **changes)
+        labels = torch.arange(20) % 10
+        with StoreWriter(folder, kind, identity, {"backbone": "var-digits"}) as writer:
+            writer.append(torch.zeros(20, identity.tokens, dtype=torch.int64), labels, torch.arange(20))
+        return str(folder)
+
+    return write
+
+
+def test_a_run_writes_the_scorer_its_figures_and_pictures(config, digits_backbone, digits_identity, tmp_path):
+    progress = []
+    summary = run_train(config, lambda done, total: progress.append((done, total)))
+    assert progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "curves.png",
+        "metrics.json",
+        "scorer.safetensors",
+        "scores.png",
+    ]
+    assert summary.scorer == out / "scorer.safetensors"
+    assert summary.pictures == (out / "curves.png", out / "scores.png")
+    assert summary.scales == (1, 2, 3, 4)
+    record = read_json(out / "metrics.json")
+    assert record["settings"] == json.loads(json.dumps(asdict(config)))
+    assert (record["resolved"]["scales"], record["scales"]) == ([0, 1, 2, 3], [1, 2, 3, 4])
+    assert record["environment"]["scalewise-tts"] == __version__
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    assert record["held_out"]["accuracy"] == list(summary.accuracy) == record["history"][-1]["accuracy"]
+    assert record["held_out"]["loss"] == list(summary.loss)
+    assert record["held_out"]["score_gap"].keys() == {"mean_real", "mean_generated", "gap", "kl"}
+    _, card = load_scorer(summary.scorer, 4)
+    assert card.identity == digits_identity
+    assert card.training["held_out"] == record["held_out"]
+    assert card.training["data"] == [config.real, config.generated]
+    scorer = build(ScorerRequest(digits_backbone, torch.device("cpu"), str(out)))
+    assert scorer.remark is None
+
+
+def test_equal_runs_write_equal_scorers(config, tmp_path):
+    files = []
+    for name in ("a", "b"):
+        summary = run_train(replace(config, out=str(tmp_path / name), epochs=1, scales="3-"))
+        assert summary.scales == (3, 4)
+        files.append(summary.scorer.read_bytes())
+    assert files[0] == files[1]
+
+
+def test_an_existing_scorer_is_kept_unless_told(config, tmp_path, refused):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "scorer.safetensors").write_bytes(b"precious")
+    with refused(f"{out} already holds a scorer", "--overwrite"):
+        run_train(config)
+    assert (out / "scorer.safetensors").read_bytes() == b"precious"
+    run_train(replace(config, overwrite=True, epochs=1))
+    load_scorer(out / "scorer.safetensors", 4)
+
+
+def test_swapped_sides_are_refused(config, refused):
+    with refused("holds generated images, --real needs real ones; swap the folders"):
+        run_train(replace(config, real=config.generated, generated=config.real))
+
+
+def test_sides_of_two_backbones_are_refused(config, made, refused):
+    with refused("the real data are of weights", "collect both with one backbone", kind=CheckpointError):
+        run_train(replace(config, generated=made("generated", weights="0" * 64)))
+
+
+def test_data_of_other_weights_than_the_backbone_are_refused(config, made, refused):
+    both = {kind: made(kind, weights="0" * 64) for kind in ("real", "generated")}
+    with refused("the data were collected with weights 000000000000, got", kind=CheckpointError):
+        run_train(replace(config, **both))
+
+
+def test_a_folder_without_data_is_refused(config, tmp_path, refused):
+    with refused("holds no finished data set", "run tts collect", kind=CheckpointError):
+        run_train(replace(config, real=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epochs": 0}, "epochs 0 must be at least 1"),
+        ({"batch": 0}, "batch 0 must be at least 1"),
+        ({"epoch_pairs": 0}, "epoch-pairs 0 must be at least 1"),
+        ({"learning_rate": 0.0}, "lr 0.0"),
+        ({"learning_rate": float("nan")}, "lr nan"),
+        ({"ema": 1.0}, "ema 1.0"),
+        ({"ema": -0.5}, "ema -0.5"),
+        ({"held_out": 1.5}, "held-out fraction is 1.5"),
+        ({"scales": "5"}, "scale 5 is out of range"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+    ],
+)
+def test_settings_out_of_range(config, changes, words, refused, tmp_path):
+    with refused(words):
+        run_train(replace(config, **changes))
+    assert not (tmp_path / "out" / "scorer.safetensors").exists()
+
+
+def test_an_unknown_loss(config, refused):
+    with refused("unknown loss 'pairwize'; did you mean 'pairwise'?", kind=PluginError):
+        run_train(replace(config, loss="pairwize"))
+
+
+def test_a_failure_leaves_no_scorer(config, tmp_path):
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_train(config, interrupt)
+    assert not any((tmp_path / "out").iterdir())
+
+
+def test_data_that_moved_can_be_trained_on(config, tmp_path):
+    for side in ("real", "generated"):
+        shutil.copytree(getattr(config, side), tmp_path / "moved" / side)
+    moved = {side: str(tmp_path / "moved" / side) for side in ("real", "generated")}
+    summary = run_train(replace(config, epochs=1, scales="2", **moved))
+    assert summary.scales == (2,)
