@@ -23,6 +23,7 @@ TOKENS = "tokens.safetensors"
 TRACE = "trace.safetensors"
 NPZ = "samples.npz"
 GRID = "grid.png"
+STAGING = ".unfinished"
 GRID_ROWS, GRID_COLUMNS, GRID_CELL = 16, 16, 64
 
 Pixels = NDArray[np.uint8]
@@ -33,8 +34,11 @@ def image_path(folder: Path, item: Item) -> Path:
     return folder / IMAGES / f"{item.label:04d}" / f"{item.seed:06d}.png"
 
 
-def prepare_folder(out: Path, settings: dict[str, Any], overwrite: bool) -> None:
-    """Make the folder ready; refuse one that holds another run, naming what differs."""
+def prepare_folder(out: Path, settings: dict[str, Any], overwrite: bool) -> Path:
+    """The folder to write into; refuses one that holds another run, naming what differs.
+
+    A run that is to be overwritten stays whole until the new one, in a folder inside, is finished.
+    """
     ensure_writable_dir(out)
     record = out / RECORD
     if record.is_file() and not overwrite:
@@ -46,10 +50,23 @@ def prepare_folder(out: Path, settings: dict[str, Any], overwrite: bool) -> None
                 f"{out} holds a run with other settings ({', '.join(differing)});"
                 " choose another --out or pass --overwrite"
             )
+    folder = out
     if overwrite and record.is_file():
-        shutil.rmtree(out / IMAGES, ignore_errors=True)
-        for name in (TOKENS, TRACE, NPZ, GRID, RECORD):
-            (out / name).unlink(missing_ok=True)
+        folder = out / STAGING
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    write_json(folder / RECORD, {"finished": False, "settings": settings})
+    return folder
+
+
+def replace_run(out: Path, folder: Path) -> None:
+    """Put the finished run of ``folder`` in the place of the one in ``out``; other files there stay."""
+    shutil.rmtree(out / IMAGES, ignore_errors=True)
+    for name in (TOKENS, TRACE, NPZ, GRID, RECORD):
+        (out / name).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        path.replace(out / path.name)
+    folder.rmdir()
 
 
 class NpzWriter:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from tts.errors import UsageError
+from tts.errors import PluginError, UsageError
 from tts.interfaces import Backbone, Scorer, Selector
 from tts.manager import get_plugins
+from tts.registry import BUILTIN_OWNER, Registry
 from tts.specs import (
     BackboneRequest,
     BackboneSpec,
@@ -72,8 +74,23 @@ def build_backbone(
     if own and weights:
         raise UsageError(f"--weights does not go with the converted folder {text!r}; leave it out")
     request = BackboneRequest(spec, device, dtype, weights or own)
-    backbone: Backbone = load_attribute(spec.factory)(request)
+    factory = load_attribute(spec.factory) if own else load_factory(get_plugins().backbones, spec.name)
+    backbone: Backbone = factory(request)
     return spec, backbone
+
+
+def load_factory(registry: Registry[Any], name: str) -> Any:
+    """Import the factory of a registered name; a plugin's that cannot be imported is named with its owner."""
+    spec = registry.get(name)
+    try:
+        return load_attribute(spec.factory)
+    except (ImportError, AttributeError) as error:
+        owner = registry.owner(name)
+        if owner == BUILTIN_OWNER:
+            raise
+        raise PluginError(
+            f"{registry.kind} {name!r} of {owner} cannot be imported ({error}); reinstall or update it"
+        ) from error
 
 
 def split_argument(text: str) -> tuple[str, str | None]:
@@ -98,7 +115,7 @@ def build_scorer(text: str, spec: BackboneSpec, backbone: Backbone, device: torc
     is_file = Path(text).exists() or text.endswith((".safetensors", ".pth", ".pt"))
     if is_file and name not in scorers.names():
         name, argument = "learned", text
-    factory = load_attribute(scorers.get(name).factory)
+    factory = load_factory(scorers, name)
     scorer: Scorer = factory(ScorerRequest(backbone, device, argument))
     return scorer
 
@@ -106,6 +123,6 @@ def build_scorer(text: str, spec: BackboneSpec, backbone: Backbone, device: torc
 def build_selector(text: str, top_k: int, temperature: float) -> Selector:
     """Build a selector by name or ``name:argument``."""
     name, argument = split_argument(text)
-    factory = load_attribute(get_plugins().selectors.get(name).factory)
+    factory = load_factory(get_plugins().selectors, name)
     selector: Selector = factory(SelectorRequest(top_k, temperature, argument))
     return selector

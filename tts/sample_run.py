@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tts.manager import get_plugins
-from tts.outputs import SampleWriter, prepare_folder
+from tts.outputs import SampleWriter, prepare_folder, replace_run
 from tts.pipeline import Generator, Item, Prefix, default_batch
 from tts.resolve import build_backbone, build_scorer, build_selector, torch_device, torch_dtype
 from tts.runinfo import describe_backbone, describe_scorer, environment
@@ -52,14 +52,15 @@ def run_sample(config: SampleConfig, progress: Progress = lambda done, total: No
         backbone, scorer, selector, settings, device, observers, one_based(config, info, "randomize_scale")
     )
     out = Path(config.out or f"samples/{info.name}")
-    prepare_folder(out, config.settings(), config.overwrite)
+    folder = prepare_folder(out, config.settings(), config.overwrite)
     uint8 = config.uint8 or info.uint8
     metadata = {"backbone": info.name, "schedule": ",".join(map(str, info.schedule))}
     started = time.perf_counter()
-    with SampleWriter(out, items, info.image_size, frozenset(config.formats), uint8, metadata) as writer:
+    with SampleWriter(folder, items, info.image_size, frozenset(config.formats), uint8, metadata) as writer:
         size = config.batch_size or default_batch(info.tokens)
         seconds = _generate(generator, items, size, prefix, writer, progress)
     record = {
+        "finished": True,
         "settings": config.settings(),
         "resolved": {**asdict(settings), "stream": settings.stream.name, "uint8": uint8, "items": len(items)},
         "backbone": describe_backbone(backbone),
@@ -69,6 +70,8 @@ def run_sample(config: SampleConfig, progress: Progress = lambda done, total: No
         "timing": timing(seconds, time.perf_counter() - started, len(items), size),
     }
     writer.finish(config.save_tokens, config.trace, record)
+    if folder != out:
+        replace_run(out, folder)
     return SampleSummary(out, len(items), seconds, effective_candidates(info, settings), remarks(generator))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tts.config import SearchSettings
-from tts.errors import ScoreError, ShapeError
+from tts.errors import RunError, ScoreError, ShapeError
 from tts.interfaces import (
     Backbone,
     BackboneInfo,
@@ -89,9 +89,7 @@ def search(
         if scale < len(prefix):
             tokens = prefix[scale]
         else:
-            check_shape(
-                logits, (labels.shape[0], info.lengths[scale], info.codebook_size), f"{info.name} logits"
-            )
+            check_logits(logits, info, scale, labels.shape[0])
             step = Step(state, scale, labels, seeds, settings, info)
             distribution = TokenDistribution.from_logits(logits, settings.top_k, settings.top_p)
             if count == 1:
@@ -183,6 +181,16 @@ class Step:
         if index.dtype != torch.int64 or bool(((index < 0) | (index >= count)).any()):
             raise ShapeError(f"selector {selector.name} must choose int64 indices from 0 to {count - 1}")
         return index
+
+
+def check_logits(logits: Tensor, info: BackboneInfo, scale: int, batch: int) -> None:
+    """Refuse logits of the wrong shape, and NaN, which half precision makes when it overflows."""
+    check_shape(logits, (batch, info.lengths[scale], info.codebook_size), f"{info.name} logits")
+    if bool(logits.isnan().any()):
+        raise RunError(
+            f"{info.name} gave logits that are not numbers at scale {scale + 1};"
+            " run in --dtype float32 or check the weights"
+        )
 
 
 def check_shape(tensor: Tensor, expected: tuple[int, ...], what: str) -> None:

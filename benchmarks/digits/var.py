@@ -22,6 +22,7 @@ from tts.backbones.vqvae import Vqvae
 from tts.data.digits import CLASSES, load_digits_split
 
 LABEL_DROP = 0.1
+POOL, ENCODE, STRIDE = 40_000, 500, 7919  # images of the pool, at once, and a stride without common factor
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Variant:
 
 
 VARIANTS = {
-    "var-digits": Variant(2, 1, Recipe(steps=600, batch=128, rate=2e-3, weight_decay=0.05, seed=1)),
-    "var-digits-l": Variant(4, 2, Recipe(steps=1500, batch=256, rate=2e-3, weight_decay=0.05, seed=2)),
+    "var-digits": Variant(2, 1, Recipe(steps=210, batch=64, rate=2e-3, weight_decay=0.05, seed=1)),
+    "var-digits-l": Variant(4, 2, Recipe(steps=1500, batch=96, rate=2e-3, weight_decay=0.05, seed=2)),
 }
 
 
@@ -68,12 +69,25 @@ def initialise(net: VarTransformer) -> None:
 
 
 @torch.no_grad()
-def training_pair(code: Vqvae, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Tokens (B, L) of images in [0, 1], and the inputs (B, L - 1, C) of scales 2..K that predict them."""
-    tokens = code.encode(images * 2 - 1)  # B L
+def teacher_inputs(code: Vqvae, tokens: Tensor) -> Tensor:
+    """Inputs (B, L - 1, C) of scales 2..K that predict tokens (B, L)."""
     views = code.quantize.views(tokens)[:-1]
-    inputs = [code.quantize.next_input(view, k) for k, view in enumerate(views, start=1)]
-    return tokens, torch.cat(inputs, dim=1)
+    return torch.cat([code.quantize.next_input(view, k) for k, view in enumerate(views, start=1)], dim=1)
+
+
+class TokenPool:
+    """Tokens of augmented training images, encoded once and drawn from in a fixed, balanced order."""
+
+    def __init__(self, code: Vqvae, images: int = POOL) -> None:
+        parts = [balanced_images(step, ENCODE) for step in range(images // ENCODE)]
+        with torch.no_grad():
+            self.tokens = torch.cat([code.encode(pixels * 2 - 1) for pixels, _ in parts])
+        self.labels = torch.cat([labels for _, labels in parts])
+
+    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor]:
+        """Tokens (B, L) and labels (B,) of one step; the stride visits every image, classes in turn."""
+        index = torch.arange(step * size, (step + 1) * size) * STRIDE % len(self.labels)
+        return self.tokens[index], self.labels[index]
 
 
 def train(variant: Variant, code: Vqvae) -> VarTransformer:
@@ -83,10 +97,11 @@ def train(variant: Variant, code: Vqvae) -> VarTransformer:
     generator = torch.Generator().manual_seed(recipe.seed)
     net = VarTransformer(variant.config)
     initialise(net)
+    pool = TokenPool(code)
 
     def loss(step: int) -> Tensor:
-        images, labels = balanced_images(step, recipe.batch)
-        tokens, inputs = training_pair(code, images)
+        tokens, labels = pool.batch(step, recipe.batch)
+        inputs = teacher_inputs(code, tokens)
         drop = torch.rand(len(labels), generator=generator) < LABEL_DROP
         logits = net(labels.masked_fill(drop, CLASSES), inputs)  # B L V
         return F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
@@ -99,8 +114,9 @@ def train(variant: Variant, code: Vqvae) -> VarTransformer:
 def held_out_loss(net: VarTransformer, code: Vqvae) -> float:
     """Cross-entropy a token, in nats, of the held-out scans."""
     images, labels = load_digits_split("heldout")
-    tokens, inputs = training_pair(code, images)
-    return float(F.cross_entropy(net(labels, inputs).flatten(0, 1), tokens.flatten()))
+    tokens = code.encode(images * 2 - 1)
+    logits = net(labels, teacher_inputs(code, tokens))
+    return float(F.cross_entropy(logits.flatten(0, 1), tokens.flatten()))
 
 
 def stage(name: str, out: Path) -> dict[str, float]:

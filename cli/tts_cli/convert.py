@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tts.errors import UsageError
+from tts_cli import options
 
 FAMILIES = ("var",)
 
@@ -21,6 +22,7 @@ def convert(
         str | None, typer.Option(help="Sides of the scales, like 1,2,3,4, where the weights do not say.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name in records. Default: FAMILY-dDEPTH.")] = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Convert published weights into a safetensors folder that `--backbone` accepts.
 
@@ -31,10 +33,13 @@ def convert(
     """
     if family not in FAMILIES:
         raise UsageError(f"unknown family {family!r}; use {' or '.join(FAMILIES)}")
+    from tts.backbones.storage import TRANSFORMER_FILE
     from tts.backbones.storage import convert as convert_files
     from tts.config import parse_schedule
     from tts.io import ensure_writable_dir
 
+    if (out / TRANSFORMER_FILE).exists() and not overwrite:
+        raise UsageError(f"{out} already holds a converted model; choose another --out or pass --overwrite")
     sides = None if schedule is None else parse_schedule(schedule)
     config = convert_files(transformer, tokenizer, ensure_writable_dir(out), name, sides)
     var = config.transformer

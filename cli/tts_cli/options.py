@@ -18,5 +18,5 @@ Cfg = Annotated[float | None, typer.Option(help="Guidance strength; 0 is off. De
 TopK = Annotated[int | None, typer.Option(help="Codes kept by top-k; 0 is off. Default: the backbone's.")]
 TopP = Annotated[float | None, typer.Option(help="Mass kept by top-p; 0 is off. Default: the backbone's.")]
 BatchSize = Annotated[int | None, typer.Option(help="Images at once; changes speed, not results.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what another run left in --out.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out already holds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

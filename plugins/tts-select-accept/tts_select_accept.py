@@ -47,6 +47,9 @@ def tts_register_selectors() -> list[tts.SelectorSpec]:
     """Provide ``accept``."""
     return [
         tts.SelectorSpec(
-            "accept", "tts_select_accept:accept", "the first candidate above a threshold", argument="THRESHOLD"
+            "accept",
+            "tts_select_accept:accept",
+            "the first candidate above a threshold",
+            argument="THRESHOLD",
         )
     ]

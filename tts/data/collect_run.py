@@ -157,6 +157,7 @@ def _real(
     images = FolderImages(Path(str(config.real)), info, config.crop, config.seed, config.per_class, warn)
     counter = _Counter(progress, len(images))
     collect_real(backbone, images.batches(batch), writer, counter)
+    writer.note("skipped", images.skipped)
     return counter.done
 
 

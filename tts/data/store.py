@@ -124,6 +124,10 @@ class StoreWriter:
         self._pending = [{key: column[items:].clone() for key, column in joined.items()}]
         self._pending_items -= items
 
+    def note(self, name: str, value: Any) -> None:
+        """Add to the settings what is known only at the end."""
+        self._settings[name] = value
+
     def close(self) -> Manifest:
         """Write what is left, then the manifest, then remove shards that it does not list."""
         if self._pending_items:

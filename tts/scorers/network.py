@@ -36,7 +36,7 @@ def default_config(channels: int, grid: int, classes: int, scales: int) -> Score
     """
     base = ScorerConfig(channels=channels, grid=grid, classes=classes, scales=scales)
     if grid < 8:
-        return replace(base, widths=(48, 64), strides=(2, 1), embedding=32, hidden=(128, 64), dropout=0.1)
+        return replace(base, widths=(32, 48), strides=(2, 1), embedding=64, hidden=(256, 128), dropout=0.1)
     stages = max(1, (grid // 2).bit_length() - 1)
     widths = tuple(min(64 << i, 256) for i in range(stages))
     return replace(base, widths=widths, strides=(2,) * stages)
