@@ -2,7 +2,8 @@
 
 Every setting is sampled with several disjoint sets of seeds; the spread is the sample standard deviation over
 them. Frechet distances are to all 1 797 real digits ("all") and to the 364 held-out ones ("heldout").
-Needs the ``demo`` extra. Figures go to ``benchmarks/results/digits_quality.json``.
+Needs the ``demo`` extra. Figures go to ``benchmarks/results/quality_BACKBONE.json``, row by row; rows that
+the file has are kept.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tts.pipeline import Generator, Item
 from tts.resolve import build_backbone, build_scorer, build_selector
 from tts.runinfo import environment
 
-RESULTS = Path(__file__).parent / "results" / "digits_quality.json"
+RESULTS = Path(__file__).parent / "results"
 CPU = torch.device("cpu")
 SEED_BLOCK = 10_000_000
 
@@ -55,13 +56,14 @@ class Setting:
 
 def settings() -> list[Setting]:
     """The paper's curves on ``var-digits``, and the selectors on both models."""
-    rows = [Setting("var-digits", m) for m in (1, 2, 4, 8, 16, 32, 64, 128)]
-    rows += [Setting("var-digits", 32, start_scale=start) for start in (1, 3, 4)]
+    rows = [Setting("var-digits", m) for m in (1, 32, 2, 4, 8, 16)]
     rows += [Setting("var-digits", 32, selector) for selector in ("topk/8", "softmax", "random")]
     rows += [Setting("var-digits", 32, scorer="likelihood")]
-    rows += [Setting("var-digits", m, cfg=cfg) for cfg in (0, 3, 4) for m in (1, 32)]
+    rows += [Setting("var-digits", 32, start_scale=start) for start in (1, 3, 4)]
+    rows += [Setting("var-digits", m, cfg=cfg) for cfg in (3, 5) for m in (1, 32)]
+    rows += [Setting("var-digits", 128)]
     rows += [Setting("var-digits-l", 1, cfg=cfg) for cfg in (0, 0.25, 0.5, 0.75, 1, 1.5)]
-    rows += [Setting("var-digits-l", m, rule) for rule in ("softmax", "greedy") for m in (4, 16, 64)]
+    rows += [Setting("var-digits-l", m, rule) for m in (16, 4, 32) for rule in ("softmax", "greedy")]
     return rows
 
 
@@ -128,16 +130,18 @@ def measure(setting: Setting, repeats: int, images: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure all settings; the file grows row by row, and rows that it has are kept."""
+    """Measure the settings of one backbone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", default="", help="measure rows whose label contains this text")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--backbone", choices=("var-digits", "var-digits-l"), default="var-digits")
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    rows = json.loads(options.results.read_text())["rows"] if options.results.exists() else []
+    torch.set_num_threads(options.threads)
+    results = RESULTS / f"quality_{options.backbone}.json"
+    rows = json.loads(results.read_text())["rows"] if results.exists() else []
     for setting in settings():
-        if options.only not in setting.label or any(row["label"] == setting.label for row in rows):
+        if setting.backbone != options.backbone or any(row["label"] == setting.label for row in rows):
             continue
         row = measure(setting, options.repeats, options.images)
         rows.append(row)
@@ -148,7 +152,7 @@ def main() -> None:
             flush=True,
         )
         record = {"images": options.images, "repeats": options.repeats, "environment": environment(CPU)}
-        write_json(options.results, {**record, "rows": rows})
+        write_json(results, {**record, "rows": rows})
 
 
 if __name__ == "__main__":
