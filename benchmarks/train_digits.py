@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from digits import classifier, scorers, tokenizer, var
@@ -23,7 +24,7 @@ from tts.backbones.storage import EMBEDDED
 from tts.io import write_json
 
 RESULTS = Path(__file__).parent / "results" / "train_digits.json"
-Stage = Callable[[Path], dict[str, float]]
+Stage = Callable[[Path], dict[str, Any]]
 
 STAGES: dict[str, Stage] = {
     "tokenizer": tokenizer.stage,
@@ -44,7 +45,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_stage(name: str, out: Path) -> dict[str, float]:
+def run_stage(name: str, out: Path) -> dict[str, Any]:
     """Run one stage; returns its figures with the seconds that it took."""
     print(name, flush=True)
     start = time.perf_counter()
@@ -66,6 +67,7 @@ def main() -> None:
     for name in STAGES:
         if name in chosen:
             results["stages"][name] = run_stage(name, options.out)
+            write_json(options.results, results)
     results["reconstruction"] = reconstruction_figures(options.out)
     results["versions"] = {
         "tts": tts.__version__,

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tts.backbones.storage import EMBEDDED
+from tts.io import atomic_path
 from tts.scorers.learned import shipped_scorer
 
 MODELS = ("var-digits", "var-digits-l")
@@ -22,7 +24,7 @@ def run(folder: Path, *arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "tts_cli", *arguments], cwd=folder, check=True)
 
 
-def train(model: str, folder: Path) -> dict[str, object]:
+def train(model: str, folder: Path) -> dict[str, Any]:
     """Collect both sides for one model and train its scorer; returns the held-out figures."""
     run(folder, "collect", "--backbone", model, "--per-class", PER_CLASS, "--out", f"{model}-generated")
     real = ("--real", "digits", "--per-class", PER_CLASS)
@@ -30,11 +32,12 @@ def train(model: str, folder: Path) -> dict[str, object]:
     sides = ("--real", f"{model}-real", "--generated", f"{model}-generated")
     run(folder, "train-scorer", *sides, *RECIPE, "--out", f"{model}-scorer")
     metrics = json.loads((folder / f"{model}-scorer" / "metrics.json").read_text())
-    shutil.copyfile(folder / f"{model}-scorer" / "scorer.safetensors", shipped_scorer(model))
+    with atomic_path(shipped_scorer(model)) as temporary:
+        shutil.copyfile(folder / f"{model}-scorer" / "scorer.safetensors", temporary)
     return {"seconds": metrics["seconds"], **metrics["held_out"]}
 
 
-def stage(out: Path) -> dict[str, object]:
+def stage(out: Path) -> dict[str, Any]:
     """Train both scorers on the models that lie in the package; returns their figures."""
     if out.resolve() != EMBEDDED.resolve():
         raise SystemExit(

@@ -117,9 +117,20 @@ def test_bad_input_is_one_line_and_an_existing_folder_stays(
     out = tmp_path / "out"
     succeed("convert", *parts, "--out", out)
     before = files(out)
-    assert expected in refuse("convert", *parts, *options, "--out", out)
+    assert expected in refuse("convert", *parts, *options, "--overwrite", "--out", out)
     assert files(out) == before
     assert not malicious.marker.exists()
+
+
+def test_a_converted_model_is_replaced_only_on_demand(
+    succeed: Text, refuse: Text, files: Files, parts: tuple[Any, ...], tmp_path: Path
+) -> None:
+    succeed("convert", *parts, "--out", tmp_path)
+    before = files(tmp_path)
+    assert "pass --overwrite" in refuse("convert", *parts, "--name", "var-mine", "--out", tmp_path)
+    assert files(tmp_path) == before
+    succeed("convert", *parts, "--name", "var-mine", "--overwrite", "--out", tmp_path)
+    assert files(tmp_path) != before
 
 
 @pytest.mark.parametrize("below", ["", "/deeper"])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tts.errors import UsageError
 from tts.io import load_tensors, read_json, to_uint8
 from tts.outputs import (
     GRID_COLUMNS,
@@ -18,6 +19,7 @@ from tts.outputs import (
     SampleWriter,
     image_path,
     prepare_folder,
+    replace_run,
     without_images,
 )
 from tts.pipeline import Batch, Item, cross_items
@@ -204,18 +206,39 @@ def test_a_folder_of_another_run_is_refused_by_field(tmp_path, refused):
     assert names(tmp_path) == before
 
 
-def test_overwriting_removes_what_the_old_run_left(tmp_path):
+def test_an_overwritten_run_stays_whole_until_the_new_one_is_finished(tmp_path):
     write(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
-    prepare_folder(tmp_path, {"seeds": "6"}, overwrite=True)
-    assert names(tmp_path) == ["notes.txt"]
+    before = names(tmp_path)
+    folder = prepare_folder(tmp_path, {"seeds": "6"}, overwrite=True)
+    assert folder.parent == tmp_path
+    assert [name for name in names(tmp_path) if not name.startswith(folder.name)] == before
+    (folder / "grid.png").write_bytes(b"new")
+    replace_run(tmp_path, folder)
+    assert names(tmp_path) == ["grid.png", "notes.txt", "run.json"]
+    assert read_json(tmp_path / "run.json") == {"finished": False, "settings": {"seeds": "6"}}
+
+
+def test_a_leftover_of_an_overwriting_run_is_no_obstacle(tmp_path):
+    write(tmp_path)
+    first = prepare_folder(tmp_path, {"seeds": "6"}, overwrite=True)
+    (first / "grid.png").write_bytes(b"half")
+    second = prepare_folder(tmp_path, {"seeds": "6"}, overwrite=True)
+    assert names(second) == ["run.json"]
 
 
 def test_overwriting_spares_a_folder_that_holds_no_run(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "holiday.png").write_bytes(b"mine")
-    prepare_folder(tmp_path, {"seeds": "6"}, overwrite=True)
-    assert names(tmp_path) == ["images/holiday.png"]
+    assert prepare_folder(tmp_path, {"seeds": "6"}, overwrite=True) == tmp_path
+    assert names(tmp_path) == ["images/holiday.png", "run.json"]
+
+
+def test_an_unfinished_run_with_other_settings_is_not_mixed_with(tmp_path):
+    prepare_folder(tmp_path, {"seeds": "5"}, overwrite=False)
+    prepare_folder(tmp_path, {"seeds": "5"}, overwrite=False)
+    with pytest.raises(UsageError, match="seeds"):
+        prepare_folder(tmp_path, {"seeds": "6"}, overwrite=False)
 
 
 def test_a_record_says_how_it_was_made(tmp_path):

@@ -189,8 +189,10 @@ def test_an_exception_in_the_middle_leaves_nothing_half_written(config):
         run_sample(broken, interrupt)
     out = Path(config.out)
     left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    assert left == ["images/0007/000000.png", "images/0007/000001.png"]
+    assert left == ["images/0007/000000.png", "images/0007/000001.png", "run.json"]
+    assert read_json(out / "run.json")["finished"] is False
     run_sample(broken)
+    assert read_json(out / "run.json")["finished"] is True
     assert (out / "samples.npz").is_file()
     assert (out / "run.json").is_file()
 
@@ -283,7 +285,7 @@ def test_a_failing_observer_ends_the_run_by_name(config, install, refused):
     )
     with refused("acme-watch", "no disk", kind=RunError, code=1):
         run_sample(config)
-    assert not (Path(config.out) / "run.json").exists()
+    assert read_json(Path(config.out) / "run.json")["finished"] is False
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])

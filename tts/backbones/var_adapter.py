@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -144,5 +145,6 @@ def build_embedded(request: BackboneRequest) -> VarBackbone:
         raise UsageError(
             f"--weights does not go with {name}, which ships its own; convert yours with 'tts convert'"
         )
-    loaded = load_folder(*embedded_folder(name))
-    return VarBackbone(*loaded, request.device, request.dtype)
+    info, transformer, tokenizer, files = load_folder(*embedded_folder(name))
+    info = replace(info, sampling=request.spec.sampling)
+    return VarBackbone(info, transformer, tokenizer, files, request.device, request.dtype)
