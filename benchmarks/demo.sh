@@ -13,7 +13,7 @@ step() {
 step tts collect --backbone var-digits --per-class 500 --out "$out/generated"
 step tts collect --backbone var-digits --real digits --per-class 500 --out "$out/real"
 step tts train-scorer --real "$out/real" --generated "$out/generated" --loss pairwise \
-  --lr 1e-3 --epochs 4 --epoch-pairs 25600 --overwrite --out "$out/scorer"
+  --lr 1e-3 --epochs 4 --epoch-pairs 25600 --ema 0.998 --overwrite --out "$out/scorer"
 
 common=(--backbone var-digits --scorer "$out/scorer" --per-class 200 --overwrite)
 step tts sample "${common[@]}" --candidates 1 --out "$out/baseline"

@@ -62,7 +62,7 @@ def settings() -> list[Setting]:
     rows += [Setting("var-digits", 32, start_scale=start) for start in (1, 3, 4)]
     rows += [Setting("var-digits", m, cfg=cfg) for cfg in (3, 5) for m in (1, 32)]
     rows += [Setting("var-digits", 128)]
-    rows += [Setting("var-digits-l", 1, cfg=cfg) for cfg in (0, 0.1, 0.25, 0.5, 1, 1.5)]
+    rows += [Setting("var-digits-l", 1, cfg=cfg) for cfg in (0.25, 0.1, 0.5, 0, 1)]
     rows += [Setting("var-digits-l", m, rule) for m in (16, 4, 64) for rule in ("softmax", "greedy")]
     return rows
 

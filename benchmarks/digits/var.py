@@ -50,7 +50,7 @@ class Variant:
 
 VARIANTS = {
     "var-digits": Variant(2, 1, Recipe(steps=250, batch=64, rate=2e-3, weight_decay=0.05, seed=1)),
-    "var-digits-l": Variant(4, 2, Recipe(steps=1500, batch=96, rate=2e-3, weight_decay=0.05, seed=2)),
+    "var-digits-l": Variant(4, 2, Recipe(steps=700, batch=96, rate=2e-3, weight_decay=0.05, seed=2)),
 }
 
 
