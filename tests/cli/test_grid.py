@@ -13,7 +13,7 @@ from PIL import Image
 
 Run = Callable[..., Any]
 Text = Callable[..., str]
-CELL, GAP, TITLE = 48, 24, 18
+CELL, PITCH, GAP, TITLE = 48, 52, 24, 18
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,11 @@ def test_one_block_a_run_one_row_a_class(succeed: Text, runs: tuple[Path, Path],
     out = tmp_path / "new" / "compare.png"
     assert succeed("grid", *runs, "--out", out) == f"12 images of each run in {out}\n"
     pixels = picture(out)
-    assert pixels.shape == (3 * CELL + TITLE, 2 * 4 * CELL + GAP, 3)
-    corner = pixels[TITLE + CELL : TITLE + 2 * CELL, CELL : 2 * CELL]  # class 4, seed 1
+    assert pixels.shape == (3 * PITCH + TITLE, 2 * 4 * PITCH + GAP, 3)
+    corner = pixels[TITLE + PITCH : TITLE + PITCH + CELL, PITCH : PITCH + CELL]  # class 4, seed 1
     small = picture(runs[0] / "images" / "0004" / "000001.png")
     assert (corner == small.repeat(3, axis=0).repeat(3, axis=1)).all()
-    second = pixels[TITLE:, 4 * CELL + GAP :][:CELL, :CELL]  # class 1, seed 0 of the second run
+    second = pixels[TITLE:, 4 * PITCH + GAP :][:CELL, :CELL]  # class 1, seed 0 of the second run
     small = picture(runs[1] / "images" / "0001" / "000000.png")
     assert (second == small.repeat(3, axis=0).repeat(3, axis=1)).all()
 
@@ -48,7 +48,7 @@ def test_rows_and_columns_can_be_limited(succeed: Text, runs: tuple[Path, Path],
     out = tmp_path / "small.png"
     line = succeed("grid", *runs, "--rows", 2, "--columns", 3, "--out", out)
     assert line.startswith("6 images of each run")
-    assert picture(out).shape == (2 * CELL + TITLE, 2 * 3 * CELL + GAP, 3)
+    assert picture(out).shape == (2 * PITCH + TITLE, 2 * 3 * PITCH + GAP, 3)
 
 
 def test_the_default_file_is_in_the_current_folder(

@@ -13,7 +13,7 @@ from tts.errors import CheckpointError, UsageError
 from tts.io import ensure_writable_dir, load_png, save_png
 from tts.outputs import IMAGES
 
-CELL, GAP, TITLE = 48, 24, 18
+CELL, PITCH, GAP, TITLE = 48, 52, 24, 18
 
 
 def draw_comparison(runs: Sequence[Path], out: Path, columns: int, rows: int) -> int:
@@ -48,11 +48,11 @@ def _common_names(runs: Sequence[Path]) -> list[str]:
 
 def _block(run: Path, chosen: list[list[str]], columns: int) -> NDArray[np.uint8]:
     """A run's images under its name."""
-    canvas = Image.new("RGB", (columns * CELL, len(chosen) * CELL + TITLE), "white")
+    canvas = Image.new("RGB", (columns * PITCH, len(chosen) * PITCH + TITLE), "white")
     ImageDraw.Draw(canvas).text((2, 3), run.name, fill="black")
     for y, names in enumerate(chosen):
         for x, name in enumerate(names):
             image = Image.fromarray(load_png(run / IMAGES / name))
             resample = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
-            canvas.paste(image.resize((CELL, CELL), resample), (x * CELL, TITLE + y * CELL))
+            canvas.paste(image.resize((CELL, CELL), resample), (x * PITCH, TITLE + y * PITCH))
     return np.asarray(canvas)

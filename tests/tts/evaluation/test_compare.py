@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tts.errors import CheckpointError
-from tts.evaluation.compare import CELL, GAP, TITLE, draw_comparison
+from tts.evaluation.compare import CELL, GAP, PITCH, TITLE, draw_comparison
 from tts.io import save_png
 
 
@@ -33,10 +33,10 @@ def picture(path):
 
 def cells(pixels, run, columns, rows):
     """The grey in the middle of each cell of a block."""
-    left = run * (columns * CELL + GAP)
+    left = run * (columns * PITCH + GAP)
     middle = CELL // 2
     return [
-        [int(pixels[TITLE + y * CELL + middle, left + x * CELL + middle, 0]) for x in range(columns)]
+        [int(pixels[TITLE + y * PITCH + middle, left + x * PITCH + middle, 0]) for x in range(columns)]
         for y in range(rows)
     ]
 
@@ -46,17 +46,17 @@ def test_blocks_hold_the_runs_images(make, tmp_path, size):
     runs = [make("a", 0, (0, 1), (0, 1, 2), size), make("b", 100, (0, 1), (0, 1, 2), size)]
     assert draw_comparison(runs, tmp_path / "out.png", columns=8, rows=10) == 6
     pixels = picture(tmp_path / "out.png")
-    assert pixels.shape == (TITLE + 2 * CELL, 2 * 3 * CELL + GAP, 3)
+    assert pixels.shape == (TITLE + 2 * PITCH, 2 * 3 * PITCH + GAP, 3)
     assert cells(pixels, 0, 3, 2) == [[0, 1, 2], [10, 11, 12]]
     assert cells(pixels, 1, 3, 2) == [[100, 101, 102], [110, 111, 112]]
-    assert (pixels[:, 3 * CELL : 3 * CELL + GAP] == 255).all()
+    assert (pixels[:, 3 * PITCH : 3 * PITCH + GAP] == 255).all()
 
 
 def test_a_block_has_its_runs_name(make, tmp_path):
     runs = [make(name, 0, (0,), (0, 1)) for name in ("same", "other")]
     draw_comparison([runs[0], runs[0], runs[1]], tmp_path / "out.png", 8, 10)
     titles = picture(tmp_path / "out.png")[:TITLE]
-    width = 2 * CELL
+    width = 2 * PITCH
     blocks = [titles[:, i * (width + GAP) : i * (width + GAP) + width] for i in range(3)]
     assert np.array_equal(blocks[0], blocks[1])
     assert not np.array_equal(blocks[0], blocks[2])
@@ -67,7 +67,7 @@ def test_columns_and_rows_are_limits(make, tmp_path):
     run = make("a", 0, (0, 1, 2), (0, 1, 2))
     assert draw_comparison([run], tmp_path / "out.png", columns=2, rows=1) == 2
     pixels = picture(tmp_path / "out.png")
-    assert pixels.shape == (TITLE + CELL, 2 * CELL, 3)
+    assert pixels.shape == (TITLE + PITCH, 2 * PITCH, 3)
     assert cells(pixels, 0, 2, 1) == [[0, 1]]
 
 
