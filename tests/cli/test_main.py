@@ -56,6 +56,7 @@ def tts_register_commands(app):
         if how == "abort":
             raise typer.Abort
         if how == "interrupt":
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
             os.kill(os.getpid(), signal.SIGINT)
             signal.pause()
         return 3
