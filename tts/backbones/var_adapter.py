@@ -99,6 +99,7 @@ class VarBackbone:
         self.tokenizer.post_quant_conv.to(dtype)
         self.device = device
         self.files = files
+        self._hash: str | None = None
 
     def begin(self, labels: Tensor, cfg: float) -> VarState:
         """Start a batch for labels (B,)."""
@@ -121,8 +122,10 @@ class VarBackbone:
         return self.tokenizer.quantize.views(tokens.to(self.device))
 
     def weights_hash(self) -> str:
-        """SHA-256 over the files that the weights came from."""
-        return hash_files(self.files)
+        """SHA-256 over the files that the weights came from; read once, since they may be gigabytes."""
+        if self._hash is None:
+            self._hash = hash_files(self.files)
+        return self._hash
 
 
 def build_published(request: BackboneRequest) -> VarBackbone:
