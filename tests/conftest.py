@@ -35,6 +35,15 @@ def synthetic_tensor(key: str, shape: list[int]) -> Tensor:
     return 0.02 * x
 
 
+def sine_table(width: int, side: int) -> Tensor:
+    """FlexVAR's initial position table (1, D, side, side): sines down, cosines across."""
+    frequency = 10000.0 ** (-2 * torch.arange(width // 2, dtype=torch.float64) / width)
+    angle = torch.arange(side, dtype=torch.float64)[:, None] * frequency  # side D/2
+    down = angle.sin()[:, None].expand(-1, side, -1)
+    across = angle.cos()[None].expand(side, -1, -1)
+    return torch.stack((down, across), dim=-1).flatten(2).permute(2, 0, 1)[None].float().contiguous()
+
+
 def _fixed_tensor(key: str, shape: list[int]) -> Tensor | None:
     """Tensors that keep the value the architecture gives them."""
     if key == "lvl_1L":
@@ -43,7 +52,9 @@ def _fixed_tensor(key: str, shape: list[int]) -> Tensor | None:
     if key == "attn_bias_for_masking":
         level = _fixed_tensor("lvl_1L", [1, shape[2]])
         return torch.where(level[0, :, None] >= level[0], 0.0, -torch.inf)[None, None]
-    if key.endswith(("zero_k_bias", "ema_vocab_hit_SV")):
+    if key == "pos_1LC" and len(shape) == 4:
+        return sine_table(shape[1], shape[2])
+    if key.endswith(("zero_k_bias", "ema_vocab_hit_SV", "codebook_used")):
         return torch.zeros(shape)
     return None
 
@@ -56,6 +67,15 @@ def build_state(name: str) -> dict[str, Tensor]:
         fixed = _fixed_tensor(key, shape)
         state[key] = synthetic_tensor(key, shape) if fixed is None else fixed
     return state
+
+
+def meta_state(name: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint of ``checkpoints.json`` without contents: shapes and types only."""
+    keys = json.loads((GOLDEN / "checkpoints.json").read_text())[name]
+    return {
+        key: torch.empty(shape, dtype=getattr(torch, dtype), device="meta")
+        for key, (shape, dtype) in keys.items()
+    }
 
 
 def relative_error(ours: Tensor, reference: Tensor) -> float:
@@ -77,6 +97,12 @@ def synthetic_state() -> Callable[[str], dict[str, Tensor]]:
 
 
 @pytest.fixture(scope="session")
+def checkpoint_shapes() -> Callable[[str], dict[str, Tensor]]:
+    """Builds a state dict of tensors without contents by checkpoint name."""
+    return meta_state
+
+
+@pytest.fixture(scope="session")
 def error() -> Callable[[Tensor, Tensor], float]:
     """The reference's relative error."""
     return relative_error
@@ -88,10 +114,12 @@ def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tupl
     folder = tmp_path_factory.mktemp("published")
 
     def make(name: str) -> tuple[Path, Path]:
-        files = (folder / f"{name}.pth", folder / "vae_tiny.pth")
-        for file, key in zip(files, (name, "vae_tiny"), strict=True):
+        tokenizer = "flexvae_tiny" if name == "flexvar_tiny" else "vae_tiny"
+        files = (folder / f"{name}.pth", folder / f"{tokenizer}.pth")
+        for file, key in zip(files, (name, tokenizer), strict=True):
             if not file.exists():
-                torch.save(build_state(key), file)
+                state = build_state(key)
+                torch.save({"model": state} if key == "flexvae_tiny" else state, file)
         return files
 
     return make

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tts.hookspecs import hookimpl
 from tts.specs import (
+    BackboneOptions,
     BackboneRequest,
     BackboneSpec,
     CollectDefaults,
+    Guidance,
     LossSpec,
     SamplingDefaults,
     ScorerRequest,
@@ -49,10 +51,12 @@ _LAZY = {
 __all__ = [
     "Backbone",
     "BackboneInfo",
+    "BackboneOptions",
     "BackboneRequest",
     "BackboneSpec",
     "BackboneState",
     "CollectDefaults",
+    "Guidance",
     "LossSpec",
     "Proposals",
     "SamplingDefaults",

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tts.errors import UsageError
 from tts.noise_streams import Stream
+from tts.specs import BackboneOptions, BackboneSpec, Guidance
+
+Sides = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class SearchSettings:
     """How one batch is generated.
 
-    ``candidates`` holds m_1..m_K of Algorithm 1. ``cfg`` is in the backbone's convention; ``top_k`` and
-    ``top_p`` are off at 0. ``chunk_bytes`` bounds the memory of candidates that are scored at once;
-    ``chunk`` fixes their number for each image instead. ``trace`` keeps all scores; without
-    ``decode`` no images are made.
+    ``candidates`` holds m_1..m_K of Algorithm 1. ``cfg`` is in the convention of the guidance form in use;
+    ``top_k`` and ``top_p`` are off at 0. ``chunk_bytes`` bounds the memory of candidates that are scored at
+    once; ``chunk`` fixes their number for each image instead. ``trace`` keeps all scores; without ``decode``
+    no images are made.
     """
 
     candidates: tuple[int, ...]
@@ -31,10 +35,50 @@ class SearchSettings:
     decode: bool = True
 
 
-def check_sampling(cfg: float, top_k: int, top_p: float) -> None:
+@dataclass(frozen=True)
+class Choices:
+    """What the command line says of how a backbone computes, as text; ``None`` means its default."""
+
+    schedule: str | None = None
+    guidance: str | None = None
+    sample_all_scales: bool = False
+
+
+def choose_options(spec: BackboneSpec, choices: Choices) -> BackboneOptions:
+    """The options of a backbone; refuses what its spec does not offer."""
+    return BackboneOptions(
+        _choose_schedule(spec, choices.schedule),
+        _choose_guidance(spec, choices.guidance),
+        choices.sample_all_scales,
+    )
+
+
+def _choose_schedule(spec: BackboneSpec, text: str | None) -> Sides | None:
+    if text is None:
+        return None
+    sides = parse_schedule(text, spec.schedules, spec.max_side)
+    if spec.max_side is None and sides != spec.schedule:
+        fixed = ",".join(map(str, spec.schedule))
+        raise UsageError(f"{spec.name} has the fixed schedule {fixed}, got {text}; leave --schedule out")
+    return sides
+
+
+def _choose_guidance(spec: BackboneSpec, name: str | None) -> Guidance | None:
+    if name is None:
+        return None
+    known = {form.name: form for form in spec.guidance}
+    if name not in known:
+        raise UsageError(f"unknown guidance {name!r}; {spec.name} has {', '.join(known)}")
+    return known[name]
+
+
+def check_sampling(cfg: float, top_k: int, top_p: float, guidance: Guidance) -> None:
     """Refuse guidance and filters out of range."""
     if not (math.isfinite(cfg) and cfg >= 0):
-        raise UsageError(f"cfg {cfg} must be a number of at least 0; 0 switches guidance off")
+        raise UsageError(
+            f"cfg {cfg} must be a number of at least 0;"
+            f" {guidance.off:g} switches {guidance.name} guidance off"
+        )
     if top_k < 0 or not 0 <= top_p <= 1:
         raise UsageError(
             f"top-k {top_k} must be at least 0 and top-p {top_p} from 0 to 1; 0 switches either off"
@@ -97,10 +141,34 @@ def parse_scales(text: str, scales: int) -> tuple[int, ...]:
     return tuple(scale - 1 for scale in chosen)
 
 
-def parse_schedule(text: str) -> tuple[int, ...]:
-    """Sides of the scales from text like ``1,2,3,4``: increasing, from 1, at least two."""
+def parse_schedule(text: str, named: Mapping[str, Sides] | None = None, limit: int | None = None) -> Sides:
+    """Sides of the scales from text like ``1,2,3,4``, or from the name of a schedule."""
+    if named and text.strip() in named:
+        return named[text.strip()]
     parts = text.split(",")
-    sides = tuple(int(part) for part in parts) if all(p.strip().isdecimal() for p in parts) else ()
-    if len(sides) < 2 or sides[0] != 1 or any(a >= b for a, b in itertools.pairwise(sides)):
-        raise UsageError(f"schedule {text!r} must be increasing sides from 1, like 1,2,3,4")
+    if not all(part.strip().isdecimal() for part in parts):
+        names = f", or a name: {', '.join(named)}" if named else ""
+        raise UsageError(f"schedule {text!r} must be increasing sides from 1, like 1,2,3,4{names}")
+    sides = tuple(int(part) for part in parts)
+    check_schedule(sides, limit)
     return sides
+
+
+def check_schedule(sides: Sides, limit: int | None = None) -> None:
+    """Refuse a schedule that does not increase from 1, in two scales at least, up to ``limit`` at most."""
+    text = ",".join(map(str, sides))
+    if sides[:1] != (1,):
+        raise UsageError(f"schedule {text} must start at side 1; write increasing sides like 1,2,3,4")
+    for before, after in itertools.pairwise(sides):
+        if after <= before:
+            raise UsageError(
+                f"schedule {text} does not increase from {before} to {after};"
+                " write increasing sides like 1,2,3,4"
+            )
+    if len(sides) < 2:
+        raise UsageError(f"schedule {text} has one scale; it needs two at least, like 1,2,3,4")
+    if limit is not None and sides[-1] > limit:
+        raise UsageError(
+            f"schedule {text} ends at side {sides[-1]}, the model's position table has {limit};"
+            f" end it at {limit} or below"
+        )

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from tts.specs import SamplingDefaults
+from tts.specs import Guidance, SamplingDefaults
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class BackboneInfo:
     """Facts of a built backbone that the loop, the scorers and the stores rely on.
 
     ``schedule`` holds the side of each scale, ``grid`` the latent side H = W that scorers see.
-    ``stochastic[k]`` says whether tokens of scale k are drawn at random; where it is false all candidates
-    would be equal and the loop draws one. ``guidance`` names the rule, ``uint8`` the family's rule for
-    8-bit images (``truncate`` or ``round``).
+    ``stochastic[k]`` says whether tokens of scale k are drawn at random; where it is false the loop takes
+    the most probable ones, and one candidate, since all would be equal. ``guidance`` is the form in use,
+    ``uint8`` the family's rule for 8-bit images (``truncate`` or ``round``).
     """
 
     name: str
@@ -35,7 +35,7 @@ class BackboneInfo:
     grid: int
     classes: int
     image_size: int
-    guidance: str
+    guidance: Guidance
     sampling: SamplingDefaults
     stochastic: tuple[bool, ...]
     uint8: str = "truncate"
@@ -86,7 +86,7 @@ class Backbone(Protocol):
     info: BackboneInfo
 
     def begin(self, labels: Tensor, cfg: float) -> BackboneState:
-        """Start a batch for class labels (B,) at guidance strength ``cfg``."""
+        """Start a batch for class labels (B,) at guidance strength ``cfg``, in the convention of ``info``."""
         ...
 
     def encode(self, images: Tensor) -> Tensor:

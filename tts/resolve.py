@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from tts.config import Choices, choose_options
 from tts.errors import PluginError, UsageError
 from tts.interfaces import Backbone, Scorer, Selector
 from tts.manager import get_plugins
@@ -20,6 +21,9 @@ from tts.specs import (
 )
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+FALLBACK_SCORER = "likelihood"
+"""Ranks the candidates of a backbone for which no scorer was trained."""
 
 
 def torch_device(text: str) -> torch.device:
@@ -67,13 +71,17 @@ def find_backbone(text: str) -> tuple[BackboneSpec, tuple[Path, ...]]:
 
 
 def build_backbone(
-    text: str, weights: tuple[Path, ...], device: torch.device, dtype: torch.dtype
+    text: str,
+    weights: tuple[Path, ...],
+    device: torch.device,
+    dtype: torch.dtype,
+    choices: Choices = Choices(),
 ) -> tuple[BackboneSpec, Backbone]:
     """Build a backbone by name, alias or folder; ``weights`` are files that replace its own."""
     spec, own = find_backbone(text)
     if own and weights:
         raise UsageError(f"--weights does not go with the converted folder {text!r}; leave it out")
-    request = BackboneRequest(spec, device, dtype, weights or own)
+    request = BackboneRequest(spec, device, dtype, weights or own, choose_options(spec, choices))
     factory = load_attribute(spec.factory) if own else load_factory(get_plugins().backbones, spec.name)
     backbone: Backbone = factory(request)
     return spec, backbone
@@ -100,16 +108,14 @@ def split_argument(text: str) -> tuple[str, str | None]:
 
 
 def build_scorer(text: str, spec: BackboneSpec, backbone: Backbone, device: torch.device) -> Scorer | None:
-    """Build a scorer by name, ``name:argument`` or checkpoint file; ``auto`` is the backbone's own."""
+    """Build a scorer by name, ``name:argument`` or checkpoint file.
+
+    ``auto`` is the backbone's own, or likelihood, which needs no training, where it has none.
+    """
     if text == "none":
         return None
     if text == "auto":
-        if spec.default_scorer is None:
-            raise UsageError(
-                f"{spec.name} has no scorer of its own; pass --scorer FILE of 'tts train-scorer',"
-                " --scorer likelihood, or --candidates 1"
-            )
-        text = spec.default_scorer
+        text = spec.default_scorer or FALLBACK_SCORER
     name, argument = split_argument(text)
     scorers = get_plugins().scorers
     is_file = Path(text).exists() or text.endswith((".safetensors", ".pth", ".pt"))

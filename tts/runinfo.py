@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -45,7 +46,8 @@ def describe_backbone(backbone: Backbone) -> dict[str, Any]:
         "family": info.family,
         "schedule": list(info.schedule),
         "classes": info.classes,
-        "guidance": info.guidance,
+        "guidance": asdict(info.guidance),
+        "greedy_scales": [k + 1 for k, random in enumerate(info.stochastic) if not random],
         "weights_sha256": backbone.weights_hash(),
     }
 

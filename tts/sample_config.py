@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.config import SearchSettings, check_sampling, parse_range, plan_candidates
+from tts.config import Choices, SearchSettings, check_sampling, parse_range, plan_candidates
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import BackboneInfo
 from tts.io import UINT8_RULES, load_tensors
@@ -26,6 +26,9 @@ class SampleConfig:
 
     backbone: str = "var-digits"
     weights: tuple[str, ...] = ()
+    schedule: str | None = None
+    guidance: str | None = None
+    sample_all_scales: bool = False
     scorer: str = "auto"
     selector: str = "greedy"
     candidates: str = "8"
@@ -54,6 +57,11 @@ class SampleConfig:
     device: str = "auto"
     overwrite: bool = False
 
+    @property
+    def choices(self) -> Choices:
+        """The fields that choose among a backbone's options."""
+        return Choices(self.schedule, self.guidance, self.sample_all_scales)
+
     def settings(self) -> dict[str, Any]:
         """The fields that decide what the run makes, for its record."""
         fields = {key: value for key, value in asdict(self).items() if key not in EXECUTION}
@@ -81,7 +89,7 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
     cfg = defaults.cfg if config.cfg is None else config.cfg
     top_k = defaults.top_k if config.top_k is None else config.top_k
     top_p = defaults.top_p if config.top_p is None else config.top_p
-    check_sampling(cfg, top_k, top_p)
+    check_sampling(cfg, top_k, top_p, info.guidance)
     return SearchSettings(
         candidates=plan_candidates(config.candidates, config.start_scale, config.end_scale, info.scales),
         cfg=cfg,

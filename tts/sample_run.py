@@ -13,13 +13,25 @@ import torch
 from tts.manager import get_plugins
 from tts.outputs import SampleWriter, prepare_folder, replace_run
 from tts.pipeline import Generator, Item, Prefix, default_batch
-from tts.resolve import build_backbone, build_scorer, build_selector, torch_device, torch_dtype
+from tts.resolve import (
+    FALLBACK_SCORER,
+    build_backbone,
+    build_scorer,
+    build_selector,
+    torch_device,
+    torch_dtype,
+)
 from tts.runinfo import describe_backbone, describe_scorer, environment
 from tts.sample_config import SampleConfig, check_output, one_based, plan, search_settings
 from tts.search import effective_candidates
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished and of all images."""
+
+NO_SCORER = (
+    f"has no scorer of its own, so candidates are ranked by {FALLBACK_SCORER};"
+    " train one with 'tts train-scorer' and pass --scorer FILE"
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,8 @@ def run_sample(config: SampleConfig, progress: Progress = lambda done, total: No
     check_output(config)
     device = torch_device(config.device)
     files = tuple(Path(weight) for weight in config.weights)
-    spec, backbone = build_backbone(config.backbone, files, device, torch_dtype(config.dtype))
+    dtype = torch_dtype(config.dtype)
+    spec, backbone = build_backbone(config.backbone, files, device, dtype, config.choices)
     info = backbone.info
     settings = search_settings(config, info)
     items, prefix = plan(config, info)
@@ -72,7 +85,11 @@ def run_sample(config: SampleConfig, progress: Progress = lambda done, total: No
     writer.finish(config.save_tokens, config.trace, record)
     if folder != out:
         replace_run(out, folder)
-    return SampleSummary(out, len(items), seconds, effective_candidates(info, settings), remarks(generator))
+    note = (
+        f"{spec.name} {NO_SCORER}" if scorer and config.scorer == "auto" and not spec.default_scorer else None
+    )
+    candidates = effective_candidates(info, settings)
+    return SampleSummary(out, len(items), seconds, candidates, remarks(generator, note))
 
 
 def _generate(
@@ -109,9 +126,9 @@ def timing(seconds: float, total: float, images: int, batch: int) -> dict[str, A
     }
 
 
-def remarks(generator: Generator) -> tuple[str, ...]:
-    """What the user should know of this run beside its result."""
-    notes = []
+def remarks(generator: Generator, note: str | None = None) -> tuple[str, ...]:
+    """What the user should know of this run beside its result, ``note`` first."""
+    notes = [note] if note else []
     remark = getattr(generator.scorer, "remark", None)
     if isinstance(remark, str):
         notes.append(remark)
@@ -119,5 +136,8 @@ def remarks(generator: Generator) -> tuple[str, ...]:
     used = effective_candidates(generator.backbone.info, generator.settings)
     if used != wanted:
         scales = ", ".join(str(k + 1) for k, (a, b) in enumerate(zip(wanted, used, strict=True)) if a != b)
-        notes.append(f"decoding is greedy at scale {scales}: one candidate there, since all would be equal")
+        mend = "" if generator.settings.top_k == 1 else "; --sample-all-scales draws there too"
+        notes.append(
+            f"decoding is greedy at scale {scales}: one candidate there, since all would be equal{mend}"
+        )
     return tuple(notes)

@@ -91,7 +91,8 @@ def search(
         else:
             check_logits(logits, info, scale, labels.shape[0])
             step = Step(state, scale, labels, seeds, settings, info)
-            distribution = TokenDistribution.from_logits(logits, settings.top_k, settings.top_p)
+            top_k = settings.top_k if info.stochastic[scale] else 1
+            distribution = TokenDistribution.from_logits(logits, top_k, settings.top_p)
             if count == 1:
                 tokens = step.draw(distribution, range(1))[:, 0]  # B L
             else:

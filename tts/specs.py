@@ -24,11 +24,31 @@ def load_attribute(target: str) -> Any:
 
 
 @dataclass(frozen=True)
+class Guidance:
+    """A form of classifier-free guidance: its name, the strength ``off`` that leaves it out, its formula.
+
+    Conventions differ: where the formula adds ``t (cond - uncond)`` to the conditional logits, 0 is off;
+    where it adds it to the unconditional ones, 1 is.
+    """
+
+    name: str
+    off: float
+    formula: str
+
+
+VAR_GUIDANCE = Guidance("var", 0.0, "cond + t (cond - uncond), t = cfg k / (K - 1), k from 0")
+FLEXVAR_GUIDANCE = Guidance(
+    "flexvar", 0.0, "cond + t (cond - uncond), t = cfg k / min(K - 1, 9), cfg above the trained side"
+)
+LLAMAGEN_GUIDANCE = Guidance("llamagen", 1.0, "uncond + cfg (cond - uncond), the same at every scale")
+
+
+@dataclass(frozen=True)
 class SamplingDefaults:
     """Sampling settings that a backbone uses unless the user says otherwise.
 
-    ``cfg`` is the guidance strength in the backbone's own convention (see ``BackboneSpec.guidance``);
-    ``top_k`` and ``top_p`` are off at 0.
+    ``cfg`` is the guidance strength in the convention of the backbone's first form
+    (``BackboneSpec.guidance``); ``top_k`` and ``top_p`` are off at 0.
     """
 
     cfg: float
@@ -50,7 +70,9 @@ class BackboneSpec:
     """What a backbone is, without building it.
 
     ``factory`` names a callable ``(BackboneRequest) -> Backbone``. ``schedule`` holds the side of each scale,
-    coarse to fine. ``files`` are the publisher's file names (for ``tts fetch``), ``repo`` their repository.
+    coarse to fine. Where it can be chosen at sampling time, ``max_side`` is the largest last side and
+    ``schedules`` are the ones that have a name. ``guidance`` holds the guidance forms, the default first.
+    ``files`` are the publisher's file names (for ``tts fetch``), ``repo`` their repository.
     """
 
     name: str
@@ -64,11 +86,26 @@ class BackboneSpec:
     image_size: int
     sampling: SamplingDefaults
     collect: CollectDefaults = CollectDefaults()
-    guidance: str = "var"
+    guidance: tuple[Guidance, ...] = (VAR_GUIDANCE,)
+    max_side: int | None = None
+    schedules: dict[str, tuple[int, ...]] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     repo: str | None = None
     files: dict[str, str] = field(default_factory=dict)
     default_scorer: str | None = None
+
+
+@dataclass(frozen=True)
+class BackboneOptions:
+    """What the user may choose of how a backbone computes; unset means as the spec says.
+
+    ``schedule`` and ``guidance`` are among those that the spec allows. ``sample_all_scales`` draws at random
+    also at scales where the publishers decode greedily.
+    """
+
+    schedule: tuple[int, ...] | None = None
+    guidance: Guidance | None = None
+    sample_all_scales: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +120,7 @@ class BackboneRequest:
     device: torch.device
     dtype: torch.dtype
     weights: tuple[Path, ...] = ()
+    options: BackboneOptions = BackboneOptions()
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from torch import Tensor
 from digits.training import Recipe, balanced_images, fit, half, parameters
 from tts.backbones.quantizer import ResidualQuantizer
 from tts.backbones.storage import write_tokenizer
+from tts.backbones.var_weights import build_tokenizer
 from tts.backbones.vqvae import Vqvae, VqvaeConfig
-from tts.backbones.weights import build_tokenizer, read_state
+from tts.backbones.weights import read_state
 from tts.data.digits import load_digits_split
 
 CONFIG = VqvaeConfig(

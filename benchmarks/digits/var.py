@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from digits import tokenizer
 from digits.training import Recipe, balanced_images, fit, half, parameters
+from tts.backbones.flexvar import FlexVarTransformer
 from tts.backbones.presets import SPECS
 from tts.backbones.storage import TRANSFORMER_FILE, FolderConfig, write_transformer
 from tts.backbones.var import VarConfig, VarTransformer
@@ -54,7 +55,7 @@ VARIANTS = {
 }
 
 
-def initialise(net: VarTransformer) -> None:
+def initialise(net: VarTransformer | FlexVarTransformer) -> None:
     """Small normal weights, zero biases, and residual branches that start almost closed."""
     depth, width = net.config.depth, net.config.width
     for name, parameter in net.named_parameters():

@@ -15,6 +15,7 @@ def collect(
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
+    schedule: options.Schedule = None,
     real: Annotated[
         str | None,
         typer.Option(help="Encode real images: a folder with one sub-folder a class, or digits."),
@@ -23,8 +24,10 @@ def collect(
         int | None, typer.Option(help="Images of each class. Default: 1000; all of an image folder.")
     ] = None,
     cfg: options.Cfg = None,
+    guidance: options.Guidance = None,
     top_k: options.TopK = None,
     top_p: options.TopP = None,
+    sample_all_scales: options.SampleAllScales = False,
     crop: Annotated[str, typer.Option(help="Crop of real images: center or random.")] = "center",
     seed: Annotated[int, typer.Option(help="Seed of random crops.")] = 0,
     dtype: options.Dtype = "float32",

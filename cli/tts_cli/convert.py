@@ -10,16 +10,17 @@ import typer
 from tts.errors import UsageError
 from tts_cli import options
 
-FAMILIES = ("var",)
-
 
 def convert(
     transformer: Annotated[Path, typer.Option(help="Published transformer (.pth or .safetensors).")],
     tokenizer: Annotated[Path, typer.Option(help="Published tokenizer.")],
     out: Annotated[Path, typer.Option(help="Folder for `--backbone`.")],
-    family: Annotated[str, typer.Option(help="Model family: var.")] = "var",
+    family: Annotated[
+        str | None, typer.Option(help="Model family: var or flexvar. Default: as the weights say.")
+    ] = None,
     schedule: Annotated[
-        str | None, typer.Option(help="Sides of the scales, like 1,2,3,4, where the weights do not say.")
+        str | None,
+        typer.Option(help="Sides of the scales, like 1,2,3,4 or a name, where the weights do not say."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name in records. Default: FAMILY-dDEPTH.")] = None,
     overwrite: options.Overwrite = False,
@@ -29,22 +30,18 @@ def convert(
     \b
     Examples:
       tts convert --transformer var_d16.pth --tokenizer vae_ch160v4096z32.pth --out var-d16
-      tts convert --transformer mine.pth --tokenizer vae.pth --schedule 1,2,3,4 --name var-mine --out mine
+      tts convert --family flexvar --transformer mine.pth --tokenizer FlexVAE.pth --schedule 8 --out mine
     """
-    if family not in FAMILIES:
-        raise UsageError(f"unknown family {family!r}; use {' or '.join(FAMILIES)}")
     from tts.backbones.storage import TRANSFORMER_FILE
     from tts.backbones.storage import convert as convert_files
-    from tts.config import parse_schedule
     from tts.io import ensure_writable_dir
 
     if (out / TRANSFORMER_FILE).exists() and not overwrite:
         raise UsageError(f"{out} already holds a converted model; choose another --out or pass --overwrite")
-    sides = None if schedule is None else parse_schedule(schedule)
-    config = convert_files(transformer, tokenizer, ensure_writable_dir(out), name, sides)
-    var = config.transformer
-    scales = ",".join(map(str, var.schedule))
+    config = convert_files(transformer, tokenizer, ensure_writable_dir(out), family, name, schedule)
+    net = config.transformer
+    scales = ",".join(map(str, net.schedule))
     print(
-        f"{config.name} in {out}: depth {var.depth}, width {var.width},"
-        f" {var.classes} classes, scales {scales}"
+        f"{config.name} in {out}: depth {net.depth}, width {net.width},"
+        f" {net.classes} classes, scales {scales}"
     )

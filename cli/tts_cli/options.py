@@ -12,9 +12,23 @@ Weights = Annotated[
     list[Path] | None,
     typer.Option(help="Local weights file (.pth or .safetensors); give it twice for both parts."),
 ]
+Schedule = Annotated[
+    str | None,
+    typer.Option(help="Sides of the scales, like 1,2,3,4, or a name; where the backbone leaves it free."),
+]
+Guidance = Annotated[
+    str | None, typer.Option(help="Guidance form of `tts list`. Default: the backbone's first.")
+]
+SampleAllScales = Annotated[
+    bool,
+    typer.Option("--sample-all-scales", help="Draw also at scales that the publishers decode greedily."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
-Cfg = Annotated[float | None, typer.Option(help="Guidance strength; 0 is off. Default: the backbone's.")]
+Cfg = Annotated[
+    float | None,
+    typer.Option(help="Guidance strength: 0 is off, 1 in form llamagen. Default: the backbone's."),
+]
 TopK = Annotated[int | None, typer.Option(help="Codes kept by top-k; 0 is off. Default: the backbone's.")]
 TopP = Annotated[float | None, typer.Option(help="Mass kept by top-p; 0 is off. Default: the backbone's.")]
 BatchSize = Annotated[int | None, typer.Option(help="Images at once; changes speed, not results.")]

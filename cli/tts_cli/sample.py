@@ -15,6 +15,7 @@ from tts_cli.progress import progress_bar, say
 def sample(
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
+    schedule: options.Schedule = None,
     scorer: Annotated[
         str, typer.Option(help="Name[:argument], a checkpoint file, none, or auto for the backbone's own.")
     ] = "auto",
@@ -30,8 +31,10 @@ def sample(
         int | None, typer.Option(help="So many images a label, all with different seeds.")
     ] = None,
     cfg: options.Cfg = None,
+    guidance: options.Guidance = None,
     top_k: options.TopK = None,
     top_p: options.TopP = None,
+    sample_all_scales: options.SampleAllScales = False,
     out: Annotated[Path | None, typer.Option(help="Folder. Default: samples/BACKBONE.")] = None,
     formats: Annotated[str, typer.Option("--format", help="png, npz, or png,npz.")] = "png",
     save_tokens: Annotated[bool, typer.Option("--save-tokens", help="Write tokens.safetensors.")] = False,

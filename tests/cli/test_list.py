@@ -12,14 +12,15 @@ Install = Callable[[str, str], None]
 Tts = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ACME = """
-from tts import BackboneSpec, SamplingDefaults, ScorerSpec
+from tts import BackboneSpec, Guidance, SamplingDefaults, ScorerSpec
 
 @tts.hookimpl
 def tts_register_backbones():
     yield BackboneSpec(
         name="acme-s", family="acme", factory="acme:build", summary="small", schedule=(1, 2, 7), classes=10,
         codebook_size=8, channels=4, image_size=64, sampling=SamplingDefaults(cfg=4.0, top_k=0, top_p=0.5),
-        guidance="acme-rule", aliases=("tiny", "wee"), default_scorer="one",
+        guidance=(Guidance("acme-rule", 0.0, "?"),), max_side=9, aliases=("tiny", "wee"),
+        default_scorer="one",
     )
 
 @tts.hookimpl
@@ -58,6 +59,7 @@ def test_backbones_show_their_defaults(acme: Tts) -> None:
         "TOP-P": "0.5",
         "GUIDANCE": "acme-rule",
         "SCHEDULE": "1,2,7",
+        "FREE-TO": "9",
         "SCORER": "one",
         "ALIASES": "tiny,wee",
         "OWNER": "acme",

@@ -264,7 +264,6 @@ BAD = {
     "scorer-empty": ("--scorer {empty}", "scorer.safetensors"),
     "scorer-other": ("--backbone {tiny} --scorer {scorer}", "was trained for var-digits, got var-d2"),
     "scorer-none": ("--scorer none", "needs a scorer"),
-    "scorer-auto": ("--backbone {tiny} --scorer auto", "var-d2 has no scorer of its own"),
     "selector": ("--selector greddy", "unknown selector 'greddy'; did you mean 'greedy'?"),
     "temperature": ("--selector softmax --temperature 0", "temperature 0 must be above 0"),
     "top-k-select": ("--selector topk --top-k-select 0", "top-k-select 0"),

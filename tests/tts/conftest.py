@@ -22,7 +22,7 @@ from tts.interfaces import BackboneInfo, Proposals
 from tts.manager import get_plugins
 from tts.scorers.checkpoint import ScorerCard, save_scorer
 from tts.scorers.network import ScorerNetwork, default_config
-from tts.specs import SamplingDefaults
+from tts.specs import Guidance, SamplingDefaults
 
 Install = Callable[..., Path]
 
@@ -130,7 +130,7 @@ class FakeBackbone:
             "grid": 3,
             "classes": 5,
             "image_size": 6,
-            "guidance": "none",
+            "guidance": Guidance("none", 0.0, "no guidance"),
             "sampling": SamplingDefaults(cfg=0.0, top_k=0, top_p=0.0),
             "stochastic": (True, True, True),
         }

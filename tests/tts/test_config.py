@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts.config import SearchSettings, parse_range, parse_scales, parse_schedule, plan_candidates
+from tts.config import (
+    Choices,
+    SearchSettings,
+    choose_options,
+    parse_range,
+    parse_scales,
+    parse_schedule,
+    plan_candidates,
+)
 from tts.noise_streams import Stream
+from tts.specs import LLAMAGEN_GUIDANCE, VAR_GUIDANCE, BackboneOptions, BackboneSpec, SamplingDefaults
 
 QUIET = settings(database=None, deadline=None, derandomize=True, max_examples=80)
 
@@ -139,10 +148,82 @@ def test_schedules():
     assert parse_schedule(" 1, 16") == (1, 16)
 
 
-@pytest.mark.parametrize("text", ["", "1", "2,3", "1,3,3", "1,4,2", "1,2,", "0,1,2", "1,x", "1,-2", "1;2"])
-def test_schedules_that_are_refused(text, refused):
-    with refused(f"schedule {text!r} must be increasing sides from 1"):
+@pytest.mark.parametrize("text", ["", "1,2,", "1,x", "1,-2", "1;2", "ten"])
+def test_text_that_is_no_schedule_is_refused(text, refused):
+    with refused(f"schedule {text!r} must be increasing sides from 1, like 1,2,3,4"):
         parse_schedule(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1", ("schedule 1 has one scale",)),
+        ("2,3", ("schedule 2,3 must start at side 1",)),
+        ("0,1,2", ("schedule 0,1,2 must start at side 1",)),
+        ("1,3,3", ("schedule 1,3,3 does not increase from 3 to 3",)),
+        ("1,4,2", ("schedule 1,4,2 does not increase from 4 to 2",)),
+        ("1,2,33", ("schedule 1,2,33 ends at side 33", "position table has 32", "end it at 32 or below")),
+    ],
+)
+def test_schedules_that_are_refused(text, words, refused):
+    with refused(*words):
+        parse_schedule(text, limit=32)
+
+
+NAMED = {"3": (1, 2, 4), "512": (1, 16, 32)}
+
+
+def test_schedules_have_names():
+    assert parse_schedule("3", NAMED) == (1, 2, 4)
+    assert parse_schedule(" 512 ", NAMED, 32) == (1, 16, 32)
+    assert parse_schedule("1,2,3", NAMED) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("text", ["a3", "5-12"])
+def test_an_unknown_name_lists_the_known_ones(text, refused):
+    with refused(f"schedule {text!r}", "or a name: 3, 512"):
+        parse_schedule(text, NAMED)
+
+
+def backbone_spec(**changes):
+    facts = {
+        "name": "free",
+        "family": "f",
+        "factory": "f:f",
+        "summary": "",
+        "schedule": (1, 2, 3),
+        "classes": 10,
+        "codebook_size": 8,
+        "channels": 4,
+        "image_size": 3,
+        "sampling": SamplingDefaults(0.0, 0, 0.0),
+    }
+    return BackboneSpec(**{**facts, **changes})
+
+
+def test_options_default_to_the_spec():
+    assert choose_options(backbone_spec(), Choices()) == BackboneOptions()
+    assert choose_options(backbone_spec(), Choices("1,2,3")).schedule == (1, 2, 3)
+
+
+def test_options_of_a_free_backbone():
+    spec = backbone_spec(max_side=9, schedules={"two": (1, 9)}, guidance=(VAR_GUIDANCE, LLAMAGEN_GUIDANCE))
+    options = choose_options(spec, Choices("1,4,9", "llamagen", True))
+    assert options == BackboneOptions((1, 4, 9), LLAMAGEN_GUIDANCE, True)
+    assert choose_options(spec, Choices("two")).schedule == (1, 9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "choices", "words"),
+    [
+        ({}, Choices("1,2,4"), ("free has the fixed schedule 1,2,3, got 1,2,4", "leave --schedule out")),
+        ({"max_side": 4}, Choices("1,2,5"), ("ends at side 5", "position table has 4")),
+        ({}, Choices(guidance="llamagen"), ("unknown guidance 'llamagen'", "free has var")),
+    ],
+)
+def test_options_that_a_backbone_does_not_offer(changes, choices, words, refused):
+    with refused(*words):
+        choose_options(backbone_spec(**changes), choices)
 
 
 def test_settings_default_to_samples_with_images():

@@ -7,50 +7,42 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from tts.backbones.presets import SPECS, VAR_PUBLISHED
-from tts.backbones.var import VarConfig, VarTransformer
-from tts.backbones.vqvae import Vqvae, VqvaeConfig
-from tts.backbones.weights import (
-    DERIVED,
-    State,
-    build_tokenizer,
-    build_transformer,
-    infer_var_config,
-    infer_vqvae_config,
-    read_state,
-)
+from tts.backbones.families import FAMILIES, Family, Loaded, Schedule, check_family, get_family, recognise
+from tts.backbones.presets import SPECS
+from tts.backbones.weights import DERIVED, State, read_state
+from tts.config import parse_schedule
 from tts.errors import CheckpointError, PluginError, UsageError
-from tts.interfaces import BackboneInfo
 from tts.io import read_metadata, save_tensors, sha256_file
 from tts.registry import NAME
-from tts.specs import BackboneRequest, BackboneSpec, SamplingDefaults
+from tts.specs import BackboneOptions, BackboneRequest, BackboneSpec, SamplingDefaults
 
 TRANSFORMER_FILE = "transformer.safetensors"
 TOKENIZER_FILE = "tokenizer.safetensors"
 FOLDER_FORMAT = "scalewise-tts-backbone-1"
-FOLDER_FACTORIES = {"var": "tts.backbones.var_adapter:build_folder"}
+FOLDER_FACTORY = "tts.backbones.build:build_folder"
 EMBEDDED = Path(__file__).parent.parent / "embedded"
-
-Loaded = tuple[BackboneInfo, VarTransformer, Vqvae, tuple[Path, ...]]
 
 
 @dataclass(frozen=True)
 class FolderConfig:
-    """What the metadata of a converted folder says of its model."""
+    """What the metadata of a converted folder says; the parts are the family's configurations."""
 
     name: str
     family: str
-    transformer: VarConfig
-    tokenizer: VqvaeConfig
+    transformer: Any
+    tokenizer: Any
     sampling: SamplingDefaults
 
 
 def embedded_folder(name: str) -> tuple[Path, Path]:
-    """Transformer and tokenizer file of a model that ships inside the package."""
-    return EMBEDDED / name / TRANSFORMER_FILE, EMBEDDED / f"digits-{TOKENIZER_FILE}"
+    """Transformer and tokenizer file of a model that ships inside the package; some share a tokenizer."""
+    own = EMBEDDED / name / TOKENIZER_FILE
+    shared = EMBEDDED / f"digits-{TOKENIZER_FILE}"
+    return EMBEDDED / name / TRANSFORMER_FILE, own if own.is_file() else shared
 
 
 def hash_files(files: tuple[Path, ...]) -> str:
@@ -58,38 +50,12 @@ def hash_files(files: tuple[Path, ...]) -> str:
     return hashlib.sha256("".join(sha256_file(file) for file in files).encode()).hexdigest()
 
 
-def make_info(
-    name: str, transformer: VarConfig, tokenizer: VqvaeConfig, sampling: SamplingDefaults
-) -> BackboneInfo:
-    """The facts of a VAR from its two configurations, which must agree."""
-    for field in ("codebook_size", "channels"):
-        ours, theirs = getattr(transformer, field), getattr(tokenizer, field)
-        if ours != theirs:
-            words = field.replace("_", " ")
-            raise CheckpointError(
-                f"{words} is {ours} in the transformer and {theirs} in the tokenizer; give files of one model"
-            )
-    return BackboneInfo(
-        name=name,
-        family="var",
-        schedule=transformer.schedule,
-        codebook_size=transformer.codebook_size,
-        channels=transformer.channels,
-        grid=transformer.schedule[-1],
-        classes=transformer.classes,
-        image_size=tokenizer.image_size,
-        guidance="var",
-        sampling=sampling,
-        stochastic=(True,) * len(transformer.schedule),
-    )
-
-
 def load_published(request: BackboneRequest) -> Loaded:
     """Transformer and tokenizer of a preset: the user's files first, then the download cache."""
-    spec = request.spec
+    spec, family = request.spec, get_family(request.spec.family)
     states: dict[str, State] = {}
     files: dict[str, Path] = {}
-    for path in request.weights:
+    for path in _given_files(request.weights):
         state = read_state(path)
         role = "transformer" if "class_emb.weight" in state else "tokenizer"
         if role in states:
@@ -99,24 +65,33 @@ def load_published(request: BackboneRequest) -> Loaded:
         if role not in states:
             files[role] = _cached(spec, role)
             states[role] = read_state(files[role])
-    config = infer_var_config(states["transformer"])
-    _check_depth(spec, config)
-    tokenizer_config = infer_vqvae_config(states["tokenizer"], config.schedule)
-    info = make_info(spec.name, config, tokenizer_config, spec.sampling)
-    transformer = build_transformer(states["transformer"], config)
-    tokenizer = build_tokenizer(states["tokenizer"], tokenizer_config)
+    check_family(states["transformer"], family)
+    config = family.infer_transformer(states["transformer"], None, spec.schedule)
+    _check_depth(spec, config.depth)
+    tokenizer_config = family.infer_tokenizer(states["tokenizer"], config)
+    info = family.make_info(spec.name, config, tokenizer_config, spec.sampling, request.options)
+    transformer = family.build_transformer(states["transformer"], config)
+    tokenizer = family.build_tokenizer(states["tokenizer"], tokenizer_config)
     return info, transformer, tokenizer, (files["transformer"], files["tokenizer"])
 
 
-def _check_depth(spec: BackboneSpec, config: VarConfig) -> None:
+def _given_files(paths: tuple[Path, ...]) -> list[Path]:
+    """The user's files; a folder of ``tts convert`` stands for its two."""
+    files: list[Path] = []
+    for path in paths:
+        folder = (path / TRANSFORMER_FILE).is_file()
+        files += (path / TRANSFORMER_FILE, path / TOKENIZER_FILE) if folder else (path,)
+    return files
+
+
+def _check_depth(spec: BackboneSpec, depth: int) -> None:
     wanted = re.search(r"-d(\d+)$", spec.name)
-    if wanted and int(wanted.group(1)) != config.depth:
-        fitting = f"var-d{config.depth}"
+    if wanted and int(wanted.group(1)) != depth:
+        fitting = f"{spec.family}-d{depth}"
         known = fitting in (preset.name for preset in SPECS)
         mend = f"pass --backbone {fitting}" if known else "convert them with 'tts convert'"
         raise CheckpointError(
-            f"the weights have depth {config.depth}, {spec.name} has {wanted.group(1)};"
-            f" {mend} or give other weights"
+            f"the weights have depth {depth}, {spec.name} has {wanted.group(1)}; {mend} or give other weights"
         )
 
 
@@ -139,11 +114,19 @@ def read_folder_config(file: Path) -> FolderConfig:
         raise CheckpointError(
             f"{str(file)!r} was not written by 'tts convert'; convert the published files first"
         )
-    sections = {"transformer": VarConfig, "tokenizer": VqvaeConfig, "sampling": SamplingDefaults}
     try:
         content = json.loads(metadata["config"])
+        name, family = str(content["name"]), str(content["family"])
+        if family not in FAMILIES:
+            raise PluginError(f"{str(file)!r} holds a model of family {family!r}, which is not known here")
+        kinds = get_family(family)
+        sections = {
+            "transformer": kinds.transformer_config,
+            "tokenizer": kinds.tokenizer_config,
+            "sampling": SamplingDefaults,
+        }
         built = {key: kind(**_tuples(content[key])) for key, kind in sections.items()}
-        return FolderConfig(name=content["name"], family=content["family"], **built)
+        return FolderConfig(name, family, **built)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{str(file)!r} has a damaged description ({error}); convert it again"
@@ -157,30 +140,34 @@ def _tuples(fields: dict[str, object]) -> dict[str, object]:
 def folder_spec(folder: Path) -> BackboneSpec:
     """The spec of a converted folder, so that ``--backbone DIR`` works like a preset."""
     config = read_folder_config(folder / TRANSFORMER_FILE)
-    if config.family not in FOLDER_FACTORIES:
-        raise PluginError(
-            f"{str(folder)!r} holds a model of family {config.family!r}, which is not known here"
-        )
+    family = get_family(config.family)
+    limit = family.max_side(config.transformer)
     return BackboneSpec(
         name=config.name,
         family=config.family,
-        factory=FOLDER_FACTORIES[config.family],
+        factory=FOLDER_FACTORY,
         summary=f"converted weights in {folder}",
         schedule=config.transformer.schedule,
         classes=config.transformer.classes,
         codebook_size=config.transformer.codebook_size,
         channels=config.transformer.channels,
-        image_size=config.tokenizer.image_size,
+        image_size=family.image_size(config.transformer, config.tokenizer),
         sampling=config.sampling,
+        guidance=family.guidance,
+        max_side=limit,
+        schedules={name: s for name, s in family.schedules.items() if limit is None or s[-1] <= limit},
     )
 
 
-def load_folder(transformer_file: Path, tokenizer_file: Path) -> Loaded:
-    """Transformer and tokenizer as ``write_folder`` stored them."""
+def load_folder(
+    transformer_file: Path, tokenizer_file: Path, options: BackboneOptions = BackboneOptions()
+) -> Loaded:
+    """Transformer and tokenizer as ``write_transformer`` and ``write_tokenizer`` stored them."""
     config = read_folder_config(transformer_file)
-    info = make_info(config.name, config.transformer, config.tokenizer, config.sampling)
-    transformer = build_transformer(read_state(transformer_file), config.transformer)
-    tokenizer = build_tokenizer(read_state(tokenizer_file), config.tokenizer)
+    family = get_family(config.family)
+    info = family.make_info(config.name, config.transformer, config.tokenizer, config.sampling, options)
+    transformer = family.build_transformer(read_state(transformer_file), config.transformer)
+    tokenizer = family.build_tokenizer(read_state(tokenizer_file), config.tokenizer)
     return info, transformer, tokenizer, (transformer_file, tokenizer_file)
 
 
@@ -199,18 +186,36 @@ def _storable(state: State) -> dict[str, torch.Tensor]:
 
 
 def convert(
-    transformer: Path, tokenizer: Path, out: Path, name: str | None, schedule: tuple[int, ...] | None
+    transformer: Path,
+    tokenizer: Path,
+    out: Path,
+    family_name: str | None,
+    name: str | None,
+    schedule: str | None,
 ) -> FolderConfig:
-    """Turn published files into a safetensors folder; both are loaded strictly before anything is written."""
+    """Turn published files into a safetensors folder; both are loaded strictly before anything is written.
+
+    Without ``family_name`` the transformer says which family it is of; ``schedule`` may be a name of it.
+    """
     if name is not None and not NAME.fullmatch(name):
         raise UsageError(f"name {name!r} must be lower-case letters, digits and single dashes, like var-mine")
-    transformer_state, tokenizer_state = read_state(transformer), read_state(tokenizer)
-    var = infer_var_config(transformer_state, schedule)
-    vqvae = infer_vqvae_config(tokenizer_state, var.schedule)
-    config = FolderConfig(name or f"var-d{var.depth}", "var", var, vqvae, VAR_PUBLISHED)
-    make_info(config.name, var, vqvae, config.sampling)
-    build_transformer(transformer_state, var)
-    build_tokenizer(tokenizer_state, vqvae)
-    write_tokenizer(out / TOKENIZER_FILE, tokenizer_state)
-    write_transformer(out / TRANSFORMER_FILE, transformer_state, config)
+    states = read_state(transformer), read_state(tokenizer)
+    family = get_family(family_name) if family_name else recognise(states[0])
+    check_family(states[0], family)
+    sides = None if schedule is None else parse_schedule(schedule, family.schedules)
+    config = _infer_folder(states, family, name, sides)
+    family.make_info(config.name, config.transformer, config.tokenizer, config.sampling, BackboneOptions())
+    family.build_transformer(states[0], config.transformer)
+    family.build_tokenizer(states[1], config.tokenizer)
+    write_tokenizer(out / TOKENIZER_FILE, states[1])
+    write_transformer(out / TRANSFORMER_FILE, states[0], config)
     return config
+
+
+def _infer_folder(
+    states: tuple[State, State], family: Family, name: str | None, schedule: Schedule | None
+) -> FolderConfig:
+    transformer = family.infer_transformer(states[0], schedule, family.fallback)
+    tokenizer = family.infer_tokenizer(states[1], transformer)
+    title = name or f"{family.name}-d{transformer.depth}"
+    return FolderConfig(title, family.name, transformer, tokenizer, family.sampling)

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from tts.backbones.storage import (
-    TOKENIZER_FILE,
-    TRANSFORMER_FILE,
-    embedded_folder,
-    hash_files,
-    load_folder,
-    load_published,
+from tts.backbones.families import Family, check_parts
+from tts.backbones.presets import VAR_PUBLISHED
+from tts.backbones.storage import hash_files
+from tts.backbones.var import VarConfig, VarTransformer
+from tts.backbones.var_weights import (
+    build_tokenizer,
+    build_transformer,
+    infer_var_config,
+    infer_vqvae_config,
 )
-from tts.backbones.var import VarTransformer
-from tts.backbones.vqvae import Vqvae
-from tts.errors import UsageError
+from tts.backbones.vqvae import Vqvae, VqvaeConfig
 from tts.interfaces import BackboneInfo
-from tts.specs import BackboneRequest
+from tts.specs import VAR_GUIDANCE, BackboneOptions, SamplingDefaults
 
 
 class VarState:
@@ -32,7 +31,7 @@ class VarState:
         self.batch = labels.shape[0]
         self.cfg = cfg
         self.scale = 0
-        if cfg:  # the second half of the rows is the unconditional one
+        if cfg != VAR_GUIDANCE.off:  # the second half of the rows is the unconditional one
             labels = torch.cat((labels, torch.full_like(labels, backbone.info.classes)))
         self.condition = self.transformer.condition(labels)  # R D
         self.modulations = self.transformer.modulations(self.condition)
@@ -53,8 +52,8 @@ class VarState:
         return self._guide(self.transformer.classify(x, self.condition))
 
     def _guide(self, logits: Tensor) -> Tensor:
-        """(1 + t) cond - t uncond with t growing linearly from 0 to cfg over the scales; 0 is off."""
-        if not self.cfg:
+        """(1 + t) cond - t uncond with t growing linearly from 0 to cfg over the scales."""
+        if self.cfg == VAR_GUIDANCE.off:
             return logits
         conditional, unconditional = logits.chunk(2)
         t = self.cfg * self.scale / (len(self.transformer.config.schedule) - 1)
@@ -128,26 +127,46 @@ class VarBackbone:
         return self._hash
 
 
-def build_published(request: BackboneRequest) -> VarBackbone:
-    """A published VAR from local files, or from the download cache of ``tts fetch``."""
-    loaded = load_published(request)
-    return VarBackbone(*loaded, request.device, request.dtype)
+def make_info(
+    name: str,
+    transformer: VarConfig,
+    tokenizer: VqvaeConfig,
+    sampling: SamplingDefaults,
+    options: BackboneOptions = BackboneOptions(),
+) -> BackboneInfo:
+    """The facts of a VAR from its two configurations, which must agree; its schedule is fixed."""
+    check_parts(transformer, tokenizer)
+    return BackboneInfo(
+        name=name,
+        family=FAMILY.name,
+        schedule=transformer.schedule,
+        codebook_size=transformer.codebook_size,
+        channels=transformer.channels,
+        grid=transformer.schedule[-1],
+        classes=transformer.classes,
+        image_size=tokenizer.image_size,
+        guidance=options.guidance or FAMILY.guidance[0],
+        sampling=sampling,
+        stochastic=(True,) * len(transformer.schedule),
+    )
 
 
-def build_folder(request: BackboneRequest) -> VarBackbone:
-    """A converted VAR from its folder (``--backbone DIR``)."""
-    folder = request.weights[0]
-    loaded = load_folder(folder / TRANSFORMER_FILE, folder / TOKENIZER_FILE)
-    return VarBackbone(*loaded, request.device, request.dtype)
-
-
-def build_embedded(request: BackboneRequest) -> VarBackbone:
-    """A digits model that ships inside the package."""
-    name = request.spec.name
-    if request.weights:
-        raise UsageError(
-            f"--weights does not go with {name}, which ships its own; convert yours with 'tts convert'"
-        )
-    info, transformer, tokenizer, files = load_folder(*embedded_folder(name))
-    info = replace(info, sampling=request.spec.sampling)
-    return VarBackbone(info, transformer, tokenizer, files, request.device, request.dtype)
+FAMILY = Family(
+    name="var",
+    title="VAR",
+    sampling=VAR_PUBLISHED,
+    guidance=(VAR_GUIDANCE,),
+    fallback=None,
+    schedules={},
+    transformer_config=VarConfig,
+    tokenizer_config=VqvaeConfig,
+    recognises=lambda state: "pos_1LC" in state and state["pos_1LC"].ndim == 3,
+    infer_transformer=infer_var_config,
+    infer_tokenizer=lambda state, config: infer_vqvae_config(state, config.schedule),
+    build_transformer=build_transformer,
+    build_tokenizer=build_tokenizer,
+    image_size=lambda transformer, tokenizer: tokenizer.image_size,
+    max_side=lambda config: None,
+    make_info=make_info,
+    backbone=VarBackbone,
+)

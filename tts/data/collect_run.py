@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tts.config import SearchSettings, check_sampling
+from tts.config import Choices, SearchSettings, check_sampling
 from tts.data.collect import FolderImages, collect_generated, collect_real, digit_images
 from tts.data.folders import Crop
-from tts.data.manifest import BackboneIdentity, Kind
+from tts.data.manifest import BackboneIdentity, Kind, Manifest
 from tts.data.store import StoreWriter, existing
 from tts.errors import UsageError
 from tts.interfaces import Backbone, BackboneInfo
@@ -31,6 +31,9 @@ class CollectConfig:
 
     backbone: str = "var-digits"
     weights: tuple[str, ...] = ()
+    schedule: str | None = None
+    guidance: str | None = None
+    sample_all_scales: bool = False
     real: str | None = None
     per_class: int | None = None
     cfg: float | None = None
@@ -68,7 +71,8 @@ def run_collect(
         raise UsageError(f"unknown crop {config.crop!r}; use center or random")
     device = torch_device(config.device)
     files = tuple(Path(weight) for weight in config.weights)
-    spec, backbone = build_backbone(config.backbone, files, device, torch_dtype(config.dtype))
+    choices = Choices(config.schedule, config.guidance, config.sample_all_scales)
+    spec, backbone = build_backbone(config.backbone, files, device, torch_dtype(config.dtype), choices)
     settings = resolved_settings(config, spec, backbone.info)
     identity = BackboneIdentity.from_backbone(backbone)
     out = Path(config.out)
@@ -76,7 +80,7 @@ def run_collect(
         if (before.identity, _comparable(before.settings)) == (identity, _comparable(settings)):
             return CollectSummary(out, before.items, finished_before=True)
         raise UsageError(
-            f"{out} holds another data set ({_differing(before.settings, settings)}); choose another"
+            f"{out} holds another data set ({_differing(before, identity, settings)}); choose another"
             " --out or pass --overwrite"
         )
     settings["environment"] = environment(device)
@@ -94,25 +98,33 @@ def resolved_settings(config: CollectConfig, spec: BackboneSpec, info: BackboneI
     """The configuration with defaults filled in: the preset's settings for collecting, then for sampling."""
     fields = {key: value for key, value in asdict(config).items() if key not in EXECUTION}
     fields["weights"] = list(config.weights)
+    fields.pop("schedule")  # the identity has it
+    if info.guidance == spec.guidance[0]:
+        fields.pop("guidance")
+    if not config.sample_all_scales:
+        fields.pop("sample_all_scales")
     if config.real is None:
         fields["per_class"] = config.per_class or DEFAULT_PER_CLASS
         for name in ("cfg", "top_k", "top_p"):
             choices = (getattr(config, name), getattr(spec.collect, name), getattr(info.sampling, name))
             fields[name] = next(value for value in choices if value is not None)
-        check_sampling(fields["cfg"], fields["top_k"], fields["top_p"])
+        check_sampling(fields["cfg"], fields["top_k"], fields["top_p"], info.guidance)
         return {key: value for key, value in fields.items() if key not in ("crop", "seed")}
     if config.real == "digits":
         fields["per_class"] = config.per_class or DEFAULT_PER_CLASS
-    return {key: value for key, value in fields.items() if key not in ("cfg", "top_k", "top_p")}
+    drawn = ("cfg", "top_k", "top_p", "guidance", "sample_all_scales")
+    return {key: value for key, value in fields.items() if key not in drawn}
 
 
 def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in ("environment", "skipped")}
 
 
-def _differing(before: dict[str, Any], now: dict[str, Any]) -> str:
-    a, b = _comparable(before), _comparable(now)
-    return ", ".join(sorted(key for key in {*a, *b} if a.get(key) != b.get(key))) or "other weights"
+def _differing(before: Manifest, identity: BackboneIdentity, settings: dict[str, Any]) -> str:
+    a, b = _comparable(before.settings), _comparable(settings)
+    names = sorted(key for key in {*a, *b} if a.get(key) != b.get(key))
+    same_weights = replace(identity, weights=before.identity.weights)
+    return ", ".join(names) or before.identity.mismatch(same_weights) or "other weights"
 
 
 def _generated(

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tts.config import parse_scales
+from tts.config import Choices, parse_scales
 from tts.data.manifest import BackboneIdentity
 from tts.data.store import TokenStore
 from tts.errors import CheckpointError, UsageError
@@ -123,7 +123,8 @@ def _backbone(config: TrainConfig, generated: TokenStore, device: torch.device) 
     name = config.backbone or str(recorded.get("backbone", generated.identity.name))
     weights = config.weights or tuple(recorded.get("weights", ()))
     files = tuple(Path(weight) for weight in weights)
-    backbone = build_backbone(name, files, device, torch.float32)[1]
+    schedule = ",".join(map(str, generated.identity.schedule))
+    backbone = build_backbone(name, files, device, torch.float32, Choices(schedule))[1]
     difference = generated.identity.mismatch(BackboneIdentity.from_backbone(backbone))
     if difference:
         raise CheckpointError(f"the data were collected with {difference}; pass the right --backbone")

@@ -8,16 +8,29 @@ import sys
 import pytest
 
 from tts.backbones.presets import SCHEDULE_256, SCHEDULE_512, SPECS
+from tts.config import check_schedule
 from tts.manager import get_plugins
-from tts.specs import CollectDefaults, SamplingDefaults, load_attribute
+from tts.specs import (
+    FLEXVAR_GUIDANCE,
+    LLAMAGEN_GUIDANCE,
+    VAR_GUIDANCE,
+    CollectDefaults,
+    SamplingDefaults,
+    load_attribute,
+)
 
 PRESETS = {spec.name: spec for spec in SPECS}
 PUBLISHED = ("var-d16", "var-d20", "var-d24", "var-d30", "var-d36")
-DIGITS = ("var-digits", "var-digits-l")
+FLEXVAR = {
+    "flexvar-d16": "FlexVARd16-epo179.pth",
+    "flexvar-d20": "FlexVARd20-epo249.pth",
+    "flexvar-d24": "FlexVARd24-epo349.pth",
+}
+DIGITS = ("var-digits", "var-digits-l", "flexvar-digits")
 
 
 def test_the_names():
-    assert tuple(PRESETS) == (*DIGITS, *PUBLISHED)
+    assert tuple(PRESETS) == (*DIGITS, *PUBLISHED, *FLEXVAR)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -25,13 +38,16 @@ def test_every_preset_is_registered_and_its_factory_exists(name):
     spec = PRESETS[name]
     assert get_plugins().backbones.get(name) is spec
     assert callable(load_attribute(spec.factory))
-    assert (spec.family, spec.guidance) == ("var", "var")
+    assert name.startswith(f"{spec.family}-")
+    forms = {"var": (VAR_GUIDANCE,), "flexvar": (FLEXVAR_GUIDANCE, LLAMAGEN_GUIDANCE)}
+    assert spec.guidance == forms[spec.family]
     assert spec.summary
 
 
-def test_var_is_the_largest_256_model():
+def test_a_familys_name_is_its_largest_256_model():
     assert get_plugins().backbones.get("var").name == "var-d30"
-    assert [spec.name for spec in SPECS if spec.aliases] == ["var-d30"]
+    assert get_plugins().backbones.get("flexvar").name == "flexvar-d24"
+    assert [spec.name for spec in SPECS if spec.aliases] == ["var-d30", "flexvar-d24"]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -57,7 +73,30 @@ def test_published_schedules(name):
     assert sum(side * side for side in spec.schedule) == (2240 if large else 680)
 
 
-@pytest.mark.parametrize(("name", "cfg"), [("var-digits", 1.5), ("var-digits-l", 0.1)])
+@pytest.mark.parametrize("name", FLEXVAR)
+def test_published_flexvar_models(name):
+    spec = PRESETS[name]
+    assert spec.sampling == SamplingDefaults(cfg=2.5, top_k=900, top_p=0.95)
+    assert spec.collect == CollectDefaults()
+    assert (spec.classes, spec.codebook_size, spec.channels) == (1000, 8912, 32)
+    assert (spec.schedule, spec.image_size, spec.max_side) == (SCHEDULE_256, 256, 32)
+    assert spec.repo == "jiaosiyu1999/FlexVAR"
+    assert spec.files == {"transformer": FLEXVAR[name], "tokenizer": "FlexVAE.pth"}
+    assert spec.default_scorer is None
+
+
+def test_named_flexvar_schedules():
+    schedules = PRESETS["flexvar-d24"].schedules
+    assert list(schedules) == ["6", "8", "9", "10", "11", "12", "13", "512"]
+    for name, sides in schedules.items():
+        check_schedule(sides, 32)
+        assert sides[-1] * 16 == (512 if name == "512" else 256)
+        assert len(sides) == (15 if name == "512" else int(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "cfg"), [("var-digits", 1.5), ("var-digits-l", 0.1), ("flexvar-digits", 1.5)]
+)
 def test_digits_models(name, cfg):
     spec = PRESETS[name]
     assert spec.sampling == SamplingDefaults(cfg=cfg, top_k=0, top_p=0.0)

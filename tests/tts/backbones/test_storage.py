@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tts.backbones import storage
+from tts.backbones.build import build_embedded, build_folder, build_published
 from tts.backbones.presets import SPECS
 from tts.backbones.storage import (
     EMBEDDED,
@@ -24,7 +25,6 @@ from tts.backbones.storage import (
     load_published,
     read_folder_config,
 )
-from tts.backbones.var_adapter import build_embedded, build_folder, build_published
 from tts.errors import CheckpointError, PluginError, UsageError
 from tts.io import sha256_file
 from tts.specs import BackboneRequest, SamplingDefaults
@@ -62,7 +62,7 @@ def generate(backbone):
 def folder(tmp_path, tiny_files):
     out = tmp_path / "converted"
     out.mkdir()
-    convert(*tiny_files("var_tiny"), out, None, None)
+    convert(*tiny_files("var_tiny"), out, None, None, None)
     return out
 
 
@@ -79,7 +79,7 @@ def depth_16(monkeypatch):
 @torch.inference_mode()
 @pytest.mark.parametrize("name", ["var_tiny", "var_tiny_shared_aln"])
 def test_a_converted_folder_equals_the_published_files(tmp_path, tiny_files, depth_16, name):
-    convert(*tiny_files(name), tmp_path, None, None)
+    convert(*tiny_files(name), tmp_path, None, None, None)
     converted = build_folder(request(folder_spec(tmp_path), tmp_path))
     direct = build_published(request(depth_16, *tiny_files(name)))
     for ours, theirs in zip(generate(converted), generate(direct), strict=True):
@@ -114,20 +114,20 @@ def test_the_folder_gives_a_spec(folder):
 
 
 def test_a_name_may_be_given(tmp_path, tiny_files):
-    convert(*tiny_files("var_tiny"), tmp_path, "var-mine", None)
+    convert(*tiny_files("var_tiny"), tmp_path, None, "var-mine", None)
     assert folder_spec(tmp_path).name == "var-mine"
 
 
 @pytest.mark.parametrize("name", ["", "Mine", "../mine", "a b", "a--b", "a/b"])
 def test_a_name_that_nobody_could_type_is_refused(tmp_path, tiny_files, name):
-    refusal(convert, *tiny_files("var_tiny"), tmp_path, name, None, kind=UsageError)
+    refusal(convert, *tiny_files("var_tiny"), tmp_path, None, name, None, kind=UsageError)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_converted_folder_can_be_converted_again(tmp_path, folder):
     files = (folder / TRANSFORMER_FILE, folder / TOKENIZER_FILE)
-    assert "--schedule" in refusal(convert, *files, tmp_path, None, None)
-    convert(*files, tmp_path, None, TINY)
+    assert "--schedule" in refusal(convert, *files, tmp_path, None, None, None)
+    convert(*files, tmp_path, None, None, "1,2,3,4")
     for name in (TRANSFORMER_FILE, TOKENIZER_FILE):
         assert sha256_file(tmp_path / name) == sha256_file(folder / name)
 
@@ -140,10 +140,10 @@ def test_nothing_is_written_where_the_files_do_not_fit(tmp_path, tiny_files, syn
     del state["decoder.conv_out.bias"]
     torch.save(state, tmp_path / "incomplete.pth")
     assert "decoder.conv_out.bias" in refusal(
-        convert, transformer, tmp_path / "incomplete.pth", out, None, None
+        convert, transformer, tmp_path / "incomplete.pth", out, None, None, None
     )
-    assert "no VAR transformer" in refusal(convert, tokenizer, transformer, out, None, None)
-    assert "1, 2, 4" in refusal(convert, transformer, tokenizer, out, None, (1, 2, 4))
+    assert "no VAR transformer" in refusal(convert, tokenizer, transformer, out, None, None, None)
+    assert "1, 2, 4" in refusal(convert, transformer, tokenizer, out, None, None, "1,2,4")
     assert not list(out.iterdir())
 
 
@@ -154,7 +154,7 @@ def test_parts_of_two_models_are_refused(tmp_path, tiny_files, synthetic_state, 
     state["quantize.embedding.weight"] = codes[:32] if what == "codebook size" else codes[:, :4].contiguous()
     torch.save(state, tmp_path / "vae.pth")
     transformer, _ = tiny_files("var_tiny")
-    message = refusal(convert, transformer, tmp_path / "vae.pth", tmp_path, None, None)
+    message = refusal(convert, transformer, tmp_path / "vae.pth", tmp_path, None, None, None)
     assert message.startswith(f"{what} is ")
     assert "files of one model" in message
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tts.backbones.build import build_embedded
 from tts.backbones.presets import SPECS
-from tts.backbones.storage import make_info
-from tts.backbones.var_adapter import VarBackbone, build_embedded
-from tts.backbones.weights import build_tokenizer, build_transformer, infer_var_config, infer_vqvae_config
+from tts.backbones.var_adapter import VarBackbone, make_info
+from tts.backbones.var_weights import (
+    build_tokenizer,
+    build_transformer,
+    infer_var_config,
+    infer_vqvae_config,
+)
 from tts.specs import BackboneRequest, SamplingDefaults
 
 CPU = torch.device("cpu")

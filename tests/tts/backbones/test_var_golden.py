@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tts.backbones.storage import make_info
-from tts.backbones.var_adapter import VarBackbone
-from tts.backbones.weights import build_tokenizer, build_transformer, infer_var_config, infer_vqvae_config
+from tts.backbones.var_adapter import VarBackbone, make_info
+from tts.backbones.var_weights import (
+    build_tokenizer,
+    build_transformer,
+    infer_var_config,
+    infer_vqvae_config,
+)
 from tts.specs import SamplingDefaults
 
 TOLERANCE = 1e-5

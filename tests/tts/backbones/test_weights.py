@@ -12,15 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 from tts.backbones.presets import SCHEDULE_256, SCHEDULE_512
-from tts.backbones.weights import (
-    DERIVED,
+from tts.backbones.var_weights import (
     build_tokenizer,
     build_transformer,
     infer_var_config,
     infer_vqvae_config,
-    read_state,
-    unwrap,
 )
+from tts.backbones.weights import DERIVED, read_state, unwrap
 from tts.errors import CheckpointError
 
 CHECKPOINTS = json.loads((Path(__file__).parents[2] / "golden" / "checkpoints.json").read_text())
