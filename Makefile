@@ -2,12 +2,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-DEMO_OUT ?= demo-out
+BACKBONE ?= var-digits
+DEMO_OUT ?= demo-out$(if $(filter-out var-digits,$(BACKBONE)),-$(BACKBONE))
 
 .PHONY: help demo test test-slow test-all lint format clean
 
 help:
 	@echo "make demo       LSRS on handwritten digits, end to end: table and picture in $(DEMO_OUT)/"
+	@echo "                (BACKBONE=flexvar-digits or var-digits-l for another model)"
 	@echo "make test       the tests"
 	@echo "make test-slow  the tests that take gigabytes or minutes"
 	@echo "make test-all   both"
@@ -20,7 +22,7 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(BIN)/.ready
-	PATH="$(abspath $(BIN)):$$PATH" bash benchmarks/demo.sh $(DEMO_OUT)
+	PATH="$(abspath $(BIN)):$$PATH" bash benchmarks/demo.sh $(DEMO_OUT) $(BACKBONE)
 
 test: $(BIN)/.ready
 	$(BIN)/python -m pytest -m "not slow"
@@ -40,4 +42,4 @@ format: $(BIN)/.ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(DEMO_OUT) samples build dist
+	rm -rf $(VENV) demo-out demo-out-* samples build dist

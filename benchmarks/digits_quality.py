@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from tts.config import SearchSettings, plan_candidates
+from tts.config import Choices, SearchSettings, plan_candidates
 from tts.data.digits import load_digits_split
 from tts.evaluation.digits import load_digits_classifier
 from tts.evaluation.frechet import FrechetStatistics, frechet_distance
@@ -31,6 +31,7 @@ from tts.runinfo import environment
 RESULTS = Path(__file__).parent / "results"
 CPU = torch.device("cpu")
 SEED_BLOCK = 10_000_000
+MODELS = ("var-digits", "var-digits-l", "flexvar-digits")
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,17 @@ class Setting:
     cfg: float | None = None
     start_scale: int = 2
     scorer: str = "auto"
+    schedule: str | None = None
 
     @property
     def label(self) -> str:
         """How the row is named."""
         cfg = "" if self.cfg is None else f" cfg {self.cfg:g}"
+        schedule = "" if self.schedule is None else f" schedule {self.schedule}"
         start = "" if self.start_scale == 2 else f" ST {self.start_scale}"
         scorer = "" if self.scorer == "auto" else f" {Path(self.scorer).parent.name or self.scorer}"
         rule = "plain" if self.candidates == 1 else f"{self.selector}{scorer} M {self.candidates}{start}"
-        return f"{self.backbone}{cfg} {rule}"
+        return f"{self.backbone}{schedule}{cfg} {rule}"
 
 
 def settings() -> list[Setting]:
@@ -64,6 +67,18 @@ def settings() -> list[Setting]:
     rows += [Setting("var-digits", 128)]
     rows += [Setting("var-digits-l", 1, cfg=cfg) for cfg in (0.25, 0.1, 0.5, 0, 1)]
     rows += [Setting("var-digits-l", m, rule) for m in (16, 4, 64) for rule in ("softmax", "greedy")]
+    rows += flexvar_settings()
+    return rows
+
+
+def flexvar_settings() -> list[Setting]:
+    """The same on ``flexvar-digits``, where the scorer sees r_k alone, and its guidance."""
+    name = "flexvar-digits"
+    rows = [Setting(name, m) for m in (1, 32, 2, 4, 8, 16)]
+    rows += [Setting(name, 32, selector) for selector in ("topk/8", "softmax", "random")]
+    rows += [Setting(name, 32, scorer="likelihood")]
+    rows += [Setting(name, 32, start_scale=start) for start in (1, 3, 4)]
+    rows += [Setting(name, m, cfg=cfg) for cfg in (1, 0.5, 3, 0) for m in (1, 32)]
     return rows
 
 
@@ -100,7 +115,8 @@ def generate(
 
 def measure(setting: Setting, repeats: int, images: int) -> dict[str, object]:
     """Mean and spread of every figure of a setting."""
-    spec, backbone = build_backbone(setting.backbone, (), CPU, torch.float32)
+    choices = Choices(setting.schedule)
+    spec, backbone = build_backbone(setting.backbone, (), CPU, torch.float32, choices)
     scorer = build_scorer(setting.scorer, spec, backbone, CPU) if setting.candidates > 1 else None
     net = load_digits_classifier()
     real = {
@@ -134,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--backbone", choices=("var-digits", "var-digits-l"), default="var-digits")
+    parser.add_argument("--backbone", choices=MODELS, default="var-digits")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from digits import classifier, scorers, tokenizer, var
+from digits import classifier, flexvae, flexvar, scorers, tokenizer, var
 from digits.figures import reconstruction_figures
 
 import tts
@@ -31,7 +31,11 @@ STAGES: dict[str, Stage] = {
     "classifier": classifier.stage,
     "var-digits": partial(var.stage, "var-digits"),
     "var-digits-l": partial(var.stage, "var-digits-l"),
-    "scorers": scorers.stage,
+    "flexvar-tokenizer": flexvae.stage,
+    "flexvar-digits": flexvar.stage,
+    "var-digits-scorer": partial(scorers.stage, "var-digits"),
+    "var-digits-l-scorer": partial(scorers.stage, "var-digits-l"),
+    "flexvar-digits-scorer": partial(scorers.stage, "flexvar-digits"),
 }
 
 

@@ -146,7 +146,7 @@ def parse_schedule(text: str, named: Mapping[str, Sides] | None = None, limit: i
     if named and text.strip() in named:
         return named[text.strip()]
     parts = text.split(",")
-    if not all(part.strip().isdecimal() for part in parts):
+    if len(parts) < 2 or not all(part.strip().isdecimal() for part in parts):
         names = f", or a name: {', '.join(named)}" if named else ""
         raise UsageError(f"schedule {text!r} must be increasing sides from 1, like 1,2,3,4{names}")
     sides = tuple(int(part) for part in parts)

@@ -23,7 +23,7 @@ from tts.data.digits import CLASSES, load_digits_split
 
 NAME = "flexvar-digits"
 HEADS, DEPTH = 1, 2
-RECIPE = Recipe(steps=400, batch=64, rate=2e-3, weight_decay=0.05, seed=1)
+RECIPE = Recipe(steps=300, batch=64, rate=2e-3, weight_decay=0.05, seed=1)
 SCHEDULES = (SCHEDULE, (1, 2, 4), SCHEDULE, (1, 3, 4))
 """Steps take these in turn, so that half of them see the whole schedule."""
 

@@ -24,6 +24,9 @@ def train_scorer(
     scales: Annotated[
         str | None, typer.Option(help="Scales trained on, from 1: 2- leaves the first out. Default: all.")
     ] = None,
+    condition: Annotated[
+        str, typer.Option(help="scale, or side: then one scorer serves every schedule of its sides.")
+    ] = "scale",
     epochs: Annotated[int, typer.Option(help="The first one warms up.")] = 4,
     batch: Annotated[int, typer.Option(help="Pairs a step.")] = 128,
     learning_rate: Annotated[float, typer.Option("--lr", help="Adam's learning rate.")] = 3e-4,

@@ -83,7 +83,9 @@ BAD = {
     "schedule": ("--schedule 1,2,5", "leave --schedule out"),
     "schedule-text": ("--schedule 1-4", "schedule '1-4'"),
     "schedule-order": ("--schedule 1,3,2", "increasing sides"),
-    "family": ("--family flexvar", "unknown family 'flexvar'"),
+    "family": ("--family varr", "unknown family 'varr'; use var or flexvar"),
+    "family-other": ("--family flexvar", "the transformer is a VAR, not a FlexVAR; pass a var backbone"),
+    "schedule-name": ("--schedule 10", "schedule '10' must be increasing sides"),
     "name": ("--name My_Model", "name 'My_Model' must be"),
 }
 
@@ -147,3 +149,99 @@ def test_every_part_is_needed(refuse: Text, parts: tuple[Any, ...], tmp_path: Pa
     options = [*parts, "--out", tmp_path]
     place = options.index(missing)
     assert f"missing option '{missing}'" in refuse("convert", *options[:place], *options[place + 2 :])
+
+
+# FlexVAR
+
+
+@pytest.fixture(scope="module")
+def small(synthetic_state: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The tiny FlexVAR, also with a small position table, and a small tokenizer that goes with it."""
+    from tts.backbones.flexvae import FlexVae, FlexVaeConfig
+
+    root = tmp_path_factory.mktemp("small")
+    made = {name: root / f"{name}.pth" for name in ("transformer", "cut", "tokenizer")}
+    state = synthetic_state("flexvar_tiny")
+    torch.save({"trainer": {"var_wo_ddp": state}}, made["transformer"])
+    torch.save({**state, "pos_1LC": state["pos_1LC"][..., :8, :8].clone()}, made["cut"])
+    config = FlexVaeConfig(codebook_size=64, channels=32, latent=8, width=32, multipliers=(1, 2), blocks=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        torch.save({"model": FlexVae(config).state_dict()}, made["tokenizer"])
+    return made
+
+
+@pytest.fixture
+def flexvar_parts(small: dict[str, Path]) -> tuple[object, ...]:
+    """Options that name good files."""
+    return ("--transformer", small["transformer"], "--tokenizer", small["tokenizer"])
+
+
+@pytest.mark.parametrize("family", [(), ("--family", "flexvar")], ids=["detected", "named"])
+def test_a_flexvar_is_converted(
+    succeed: Text, files: Files, flexvar_parts: Any, synthetic_state: Any, tmp_path: Path, family: Any
+) -> None:
+    options = (*flexvar_parts, *family, "--schedule", "1,2,3,4")
+    line = succeed("convert", *options, "--out", tmp_path / "new")
+    assert line == f"flexvar-d2 in {tmp_path}/new: depth 2, width 128, 10 classes, scales 1,2,3,4\n"
+    assert files(tmp_path / "new").keys() == {"transformer.safetensors", "tokenizer.safetensors"}
+    stored = load_file(tmp_path / "new" / "transformer.safetensors")
+    state = synthetic_state("flexvar_tiny")
+    assert state.keys() - stored.keys() == {
+        "attn_bias_for_masking",
+        "blocks.0.attn.zero_k_bias",
+        "blocks.1.attn.zero_k_bias",
+    }
+    assert all(torch.equal(stored[key], state[key]) for key in stored)
+
+
+def test_a_flexvar_is_converted_as_it_is_published(
+    succeed: Text, tiny_files: Any, synthetic_state: Any, tmp_path: Path
+) -> None:
+    transformer, tokenizer = tiny_files("flexvar_tiny")
+    options = ("--family", "flexvar", "--transformer", transformer, "--tokenizer", tokenizer)
+    line = succeed("convert", *options, "--name", "flexvar-mine", "--out", tmp_path)
+    assert line.startswith(f"flexvar-mine in {tmp_path}: ")
+    assert line.endswith("scales 1,2,3,4,5,6,8,10,13,16\n")
+    stored, state = load_file(tmp_path / "tokenizer.safetensors"), synthetic_state("flexvae_tiny")
+    assert state.keys() - stored.keys() == {"quantize.codebook_used"}
+    assert all(torch.equal(stored[key], state[key]) for key in stored)
+
+
+@pytest.mark.parametrize(
+    ("name", "sides"), [("8", "1,2,3,5,7,10,13,16"), ("512", "1,2,3,4,5,6,7,8,9,10,12,14,16,23,32")]
+)
+def test_a_schedule_has_a_name(
+    succeed: Text, flexvar_parts: Any, tmp_path: Path, name: str, sides: str
+) -> None:
+    line = succeed("convert", *flexvar_parts, "--schedule", name, "--out", tmp_path / "new")
+    assert line.endswith(f", scales {sides}\n")
+
+
+BAD_FLEXVAR = {
+    "family": ("--family var", "the transformer is a FlexVAR, not a VAR; pass a flexvar backbone"),
+    "family-detected": ("--tokenizer {var_tokenizer}", "this is no FlexVAR tokenizer"),
+    "family-of-a-var": (
+        "--transformer {var} --family flexvar",
+        "is a VAR, not a FlexVAR; pass a var backbone",
+    ),
+    "swapped": (
+        "--family flexvar --transformer {tokenizer} --tokenizer {transformer}",
+        "this is no FlexVAR transformer",
+    ),
+    "schedule-order": ("--schedule 1,3,3", "schedule 1,3,3 does not increase from 3 to 3"),
+    "schedule-start": ("--schedule 2,4", "schedule 2,4 must start at side 1"),
+    "schedule-long": ("--schedule 1,33", "schedule 1,33 ends at side 33, the model's position table has 32"),
+    "schedule-name": ("--schedule ten", "or a name: 6, 8, 9, 10, 11, 12, 13, 512"),
+    "table": ("--transformer {cut}", "the model's position table has 8; pass --schedule"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FLEXVAR)
+def test_a_flexvar_that_does_not_fit_is_one_line_and_writes_nothing(
+    refuse: Text, files: Files, small: Any, flexvar_parts: Any, parts: Any, tmp_path: Path, name: str
+) -> None:
+    text, expected = BAD_FLEXVAR[name]
+    options = text.format(**small, var=parts[1], var_tokenizer=parts[3]).split()
+    assert expected in refuse("convert", *flexvar_parts, *options, "--out", tmp_path / "out")
+    assert files(tmp_path) == {}

@@ -37,6 +37,35 @@ def pixels(file: Path) -> Any:
         return np.asarray(image)
 
 
+@pytest.fixture(scope="module")
+def published_flexvar(succeed: Text, tiny_files: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny FlexVAR, converted from files as the authors publish them."""
+    out = tmp_path_factory.mktemp("published") / "flexvar"
+    transformer, tokenizer = tiny_files("flexvar_tiny")
+    parts = ("--transformer", transformer, "--tokenizer", tokenizer)
+    succeed("convert", *parts, "--schedule", "1,2,3,4", "--out", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def flexvar(
+    succeed: Text, tiny_files: Any, synthetic_state: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same with the same codes, but a small encoder and decoder, so that large grids are quick."""
+    from tts.backbones.flexvae import FlexVae, FlexVaeConfig
+
+    root = tmp_path_factory.mktemp("small")
+    config = FlexVaeConfig(codebook_size=64, channels=32, latent=8, width=32, multipliers=(1, 2), blocks=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        state = FlexVae(config).state_dict()
+    codes = "quantize.embedding.weight"
+    torch.save({"model": {**state, codes: synthetic_state("flexvae_tiny")[codes]}}, root / "vae.pth")
+    parts = ("--transformer", tiny_files("flexvar_tiny")[0], "--tokenizer", root / "vae.pth")
+    succeed("convert", *parts, "--schedule", "1,2,3,4", "--out", root / "flexvar")
+    return root / "flexvar"
+
+
 # What a user does
 
 
@@ -292,12 +321,52 @@ BAD = {
     "randomize-scale": ("--randomize-scale 5", "randomize-scale 5 is out of range"),
     "number": ("--top-k many", "invalid value for '--top-k'"),
     "option": ("--selektor greedy", "no such option: --selektor"),
+    "schedule-fixed": ("--schedule 1,2,4", "var-digits has the fixed schedule 1,2,3,4, got 1,2,4"),
+    "schedule-order": (
+        "--backbone {flexvar} --schedule 1,3,2",
+        "schedule 1,3,2 does not increase from 3 to 2",
+    ),
+    "schedule-equal": ("--backbone {flexvar} --schedule 1,2,2", "does not increase from 2 to 2"),
+    "schedule-start": ("--backbone {flexvar} --schedule 2,3", "schedule 2,3 must start at side 1"),
+    "schedule-one": ("--backbone {flexvar} --schedule 1", "schedule '1' must be increasing sides from 1"),
+    "schedule-large": (
+        "--backbone {flexvar} --schedule 1,2,33",
+        "schedule 1,2,33 ends at side 33, the model's position table has 32; end it at 32 or below",
+    ),
+    "schedule-name": ("--backbone {flexvar} --schedule ten", "or a name: 6, 8, 9, 10, 11, 12, 13, 512"),
+    "schedule-candidates": (
+        "--backbone {flexvar} --schedule 1,2,4 --candidates 1,2,2,2",
+        "candidates has 4 numbers, the backbone 3 scales",
+    ),
+    "schedule-scales": ("--backbone {flexvar} --schedule 1,2,4 --start-scale 4", "has scales 1 to 3"),
+    "guidance": (
+        "--backbone {flexvar} --guidance cfg",
+        "unknown guidance 'cfg'; flexvar-d2 has flexvar, llamagen",
+    ),
+    "guidance-fixed": ("--guidance llamagen", "unknown guidance 'llamagen'; var-digits has var"),
+    "cfg-llamagen": (
+        "--backbone {flexvar} --guidance llamagen --cfg -1",
+        "cfg -1.0 must be a number of at least 0; 1 switches llamagen guidance off",
+    ),
+    "flexvar-of-var": (
+        "--backbone flexvar-d16 --weights {transformer} --weights {tokenizer}",
+        "the transformer is a VAR, not a FlexVAR; pass a var backbone",
+    ),
+    "var-of-flexvar": (
+        "--backbone var-d16 --weights {flexvar}",
+        "the transformer is a FlexVAR, not a VAR; pass a flexvar backbone",
+    ),
+    "flexvar-depth": ("--backbone flexvar-d16 --weights {flexvar}", "depth 2, flexvar-d16 has 16"),
+    "flexvar-scorer": (
+        "--backbone {flexvar} --scorer {scorer}",
+        "was trained for var-digits, got flexvar-d2",
+    ),
 }
 
 
 @pytest.fixture(scope="module")
 def bad_files(
-    trained: Any, converted: Any, tiny_files: Any, tmp_path_factory: pytest.TempPathFactory
+    trained: Any, converted: Any, flexvar: Path, tiny_files: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     """Files that are fine elsewhere, or nowhere."""
     root = tmp_path_factory.mktemp("bad")
@@ -305,6 +374,7 @@ def bad_files(
     scorer = trained.scorer / "scorer.safetensors"
     tiny = converted("var_tiny")
     made = {"transformer": transformer, "tokenizer": tokenizer, "scorer": scorer, "tiny": tiny}
+    made["flexvar"] = flexvar
     for name, source in {
         "truncated_scorer.safetensors": scorer,
         "truncated.safetensors": tiny / "transformer.safetensors",
@@ -396,3 +466,195 @@ def test_the_process_ends_with_the_same_line_and_code(tts: Run, malicious: Any, 
     assert line.startswith("error: ")
     assert "refused" in line
     assert not malicious.marker.exists()
+
+
+# FlexVAR
+
+GREEDY_FLEXVAR = ("--labels", "3,7", "--seeds", "0", "--cfg", "2.5", "--top-k", "1", "--top-p", "0")
+LONG = "1,2,3,4,5,6,7,8,9,10,12,14,17"
+GOLDEN = {
+    "ar_argmax": ((), 4),
+    "ar_argmax_schedule2": (("--schedule", "1,2,4,5"), 4),
+    "ar_argmax_llamagen_cfg": (("--guidance", "llamagen"), 4),
+    "ar_argmax_13": (("--schedule", LONG), 13),
+}
+"""Options of the golden runs, and their number of scales."""
+
+
+def check_tokens(folder: Path, golden: Any, name: str) -> None:
+    g, scales = golden("flexvar_tiny"), GOLDEN[name][1]
+    expected = torch.cat([g[f"{name}.tokens.{k}"] for k in range(scales)], dim=1)
+    assert f"{name}.tokens.{scales}" not in g
+    assert torch.equal(tokens(folder), expected)
+    saved = load_file(folder / "tokens.safetensors")
+    assert g["labels"].tolist() == saved["labels"].tolist() == [3, 7]
+
+
+@pytest.mark.parametrize("name", [name for name in GOLDEN if name != "ar_argmax_13"])
+def test_a_converted_flexvar_gives_the_published_tokens_and_images(
+    succeed: Text, published_flexvar: Path, golden: Any, tmp_path: Path, name: str
+) -> None:
+    options = (*GOLDEN[name][0], "--candidates", "1", "--dtype", "float32", "--save-tokens")
+    line = succeed("sample", "--backbone", published_flexvar, *GREEDY_FLEXVAR, *options, "--out", tmp_path)
+    assert line.startswith(f"2 images in {tmp_path} (candidates 1,1,1,1, ")
+    check_tokens(tmp_path, golden, name)
+    images = golden("flexvar_tiny").get(f"{name}.image")
+    side = 80 if name == "ar_argmax_schedule2" else 64
+    for row, label in enumerate((3, 7)):
+        ours = pixels(tmp_path / "images" / f"{label:04d}" / "000000.png").astype(float)
+        assert ours.shape == (side, side, 3)
+        if images is not None:
+            exact = (images[row].clamp(-1, 1) + 1) / 2 * 255
+            assert abs(exact.permute(1, 2, 0).numpy() - ours).max() < 0.51  # rounded, as the authors do
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_published_tokens_at_every_schedule(
+    succeed: Text, flexvar: Path, golden: Any, tmp_path: Path, name: str
+) -> None:
+    options = (*GOLDEN[name][0], "--candidates", "1", "--save-tokens")
+    succeed("sample", "--backbone", flexvar, *GREEDY_FLEXVAR, *options, "--out", tmp_path)
+    check_tokens(tmp_path, golden, name)
+
+
+def test_a_flexvar_run_says_how_it_was_made(succeed: Text, flexvar: Path, tmp_path: Path) -> None:
+    options = ("--schedule", "1,2,7", "--guidance", "llamagen", "--candidates", "1")
+    succeed("sample", "--backbone", flexvar, *QUICK[:4], *options, "--out", tmp_path / "a")
+    made = record(tmp_path / "a")
+    backbone, settings = made["backbone"], made["settings"]
+    assert (backbone["name"], backbone["family"]) == ("flexvar-d2", "flexvar")
+    assert (backbone["schedule"], backbone["greedy_scales"]) == ([1, 2, 7], [3])
+    assert (backbone["guidance"]["name"], backbone["guidance"]["off"]) == ("llamagen", 1.0)
+    assert (settings["schedule"], settings["guidance"], settings["sample_all_scales"]) == (
+        "1,2,7",
+        "llamagen",
+        False,
+    )
+    resolved = made["resolved"]
+    assert (resolved["cfg"], resolved["top_k"], resolved["top_p"]) == (2.5, 900, 0.95)
+    assert resolved["uint8"] == "round"
+    assert pixels(tmp_path / "a" / "images" / "0003" / "000000.png").shape == (14, 14, 3)
+    everywhere = ("--sample-all-scales", "--candidates", "1", "--schedule", "1,2,7")
+    succeed("sample", "--backbone", flexvar, *QUICK[:4], *everywhere, "--out", tmp_path / "b")
+    backbone = record(tmp_path / "b")["backbone"]
+    assert (backbone["guidance"]["name"], backbone["greedy_scales"]) == ("flexvar", [])
+    succeed("sample", "--backbone", flexvar, *QUICK[:4], "--candidates", "1", "--out", tmp_path / "c")
+    backbone = record(tmp_path / "c")["backbone"]
+    assert (backbone["schedule"], backbone["greedy_scales"]) == ([1, 2, 3, 4], [])
+
+
+def test_a_schedule_has_a_name(succeed: Text, flexvar: Path, tmp_path: Path) -> None:
+    runs = {"name": "8", "sides": "1,2,3,5,7,10,13,16"}
+    for name, schedule in runs.items():
+        options = ("--schedule", schedule, "--candidates", "1", "--save-tokens")
+        succeed("sample", "--backbone", flexvar, *QUICK[:4], *options, "--out", tmp_path / name)
+    assert record(tmp_path / "name")["backbone"]["schedule"] == [1, 2, 3, 5, 7, 10, 13, 16]
+    assert torch.equal(tokens(tmp_path / "name"), tokens(tmp_path / "sides"))
+
+
+def test_a_fixed_schedule_may_be_said(succeed: Text, tmp_path: Path) -> None:
+    options = ("--schedule", "1,2,3,4", "--guidance", "var", "--save-tokens")
+    succeed("sample", *QUICK, "--save-tokens", "--out", tmp_path / "plain")
+    succeed("sample", *QUICK, *options, "--out", tmp_path / "said")
+    assert torch.equal(tokens(tmp_path / "plain"), tokens(tmp_path / "said"))
+    assert record(tmp_path / "said")["backbone"]["greedy_scales"] == []
+
+
+NO_SCORER = (
+    "note: flexvar-d2 has no scorer of its own, so candidates are ranked by likelihood;"
+    " train one with 'tts train-scorer' and pass --scorer FILE\n"
+)
+IDLE = (
+    "note: decoding is greedy at scale {}: one candidate there, since all would be equal;"
+    " --sample-all-scales draws there too\n"
+)
+NOTES = {
+    "greedy": ("--schedule 1,2,7 --scorer likelihood", "1,4,1", IDLE.format("3")),
+    "both": ("--schedule 1,2,7", "1,4,1", NO_SCORER + IDLE.format("3")),
+    "several": ("--schedule 1,7,8,9", "1,1,4,1", NO_SCORER + IDLE.format("2, 4")),
+    "all": ("--schedule 1,7", "1,1", IDLE.format("2")),
+    "sampled": ("--schedule 1,2,7 --scorer likelihood --sample-all-scales", "1,4,4", ""),
+    "no-scorer": ("--schedule 1,2,7 --sample-all-scales", "1,4,4", NO_SCORER),
+    "default": ("", "1,4,4,4", NO_SCORER),
+    "random": ("--selector random", "1,4,4,4", ""),
+    "one": ("--schedule 1,2,7 --candidates 1", "1,1,1", ""),
+    "early": ("--schedule 1,2,7 --end-scale 2 --scorer likelihood", "1,4,1", ""),
+    "top-k": (
+        "--schedule 1,2,7 --top-k 1 --sample-all-scales",
+        "1,1,1",
+        "note: decoding is greedy at scale 2, 3: one candidate there, since all would be equal\n",
+    ),
+}
+"""Options, the candidates in use, and what is said of the run on stderr."""
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_what_a_flexvar_run_says_of_itself(run: Run, flexvar: Path, tmp_path: Path, name: str) -> None:
+    options, candidates, notes = NOTES[name]
+    quick = ("--labels", "3,7", "--seeds", "0", "--candidates", "4")
+    done = run("sample", "--backbone", flexvar, *quick, *options.split(), "--out", tmp_path)
+    assert (done.code, done.stderr) == (0, notes)
+    assert f"(candidates {candidates}, " in done.stdout
+    scorer = record(tmp_path)["scorer"]
+    assert (scorer or {}).get("name") == ("likelihood" if "4" in candidates and name != "random" else None)
+
+
+def test_greedy_scales_are_the_same_for_every_seed(run: Run, flexvar: Path, tmp_path: Path) -> None:
+    def last_maps(name: str, *options: str) -> Tensor:
+        fixed = ("--labels", "3", "--seeds", "0-3", "--candidates", "1", "--top-k", "2", "--save-tokens")
+        done = run(
+            "sample", "--backbone", flexvar, "--schedule", "1,7", *fixed, *options, "--out", tmp_path / name
+        )
+        assert (done.code, done.stderr) == (0, "")
+        return tokens(tmp_path / name)
+
+    greedy, drawn = last_maps("greedy"), last_maps("drawn", "--sample-all-scales")
+    assert torch.equal(greedy[:, 0], drawn[:, 0])
+    same = greedy[:, 0] == greedy[0, 0]
+    assert int(same.sum()) > 1
+    assert len(greedy[same].unique(dim=0)) == 1
+    assert len(drawn[same].unique(dim=0)) == int(same.sum())
+
+
+def test_batches_and_chunks_change_nothing_of_a_flexvar(run: Run, flexvar: Path, tmp_path: Path) -> None:
+    for name, options in {"one": (), "two": ("--batch-size", 3, "--chunk", 1)}.items():
+        sides = ("--schedule", "1,2,5", *options, "--save-tokens")
+        done = run("sample", "--backbone", flexvar, *QUICK, *sides, "--out", tmp_path / name)
+        assert (done.code, done.stderr) == (0, "")
+    assert torch.equal(tokens(tmp_path / "one"), tokens(tmp_path / "two"))
+
+
+def test_saved_tokens_are_a_start_at_their_own_schedule(
+    succeed: Text, refuse: Text, flexvar: Path, tmp_path: Path
+) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    common = ("--backbone", flexvar, "--schedule", "1,2,5")
+    succeed("sample", *common, *QUICK, "--save-tokens", "--out", first)
+    start = ("--from-tokens", first / "tokens.safetensors", "--from-scale", 3, *QUICK[4:], "--save-tokens")
+    succeed("sample", *common, *start, "--out", again)
+    assert torch.equal(tokens(again), tokens(first))
+    for options, sides in (((), "1,2,3,4"), (("--schedule", "1,2,4"), "1,2,4")):
+        line = refuse("sample", *common[:2], *options, *start, "--out", tmp_path / "other")
+        assert f"holds no token maps of schedule {sides};" in line
+        assert not (tmp_path / "other").exists()
+
+
+def test_another_schedule_or_form_is_another_run(
+    succeed: Text, refuse: Text, files: Files, flexvar: Path, tmp_path: Path
+) -> None:
+    common = ("--backbone", flexvar, *QUICK, "--out", tmp_path)
+    succeed("sample", *common)
+    before = files(tmp_path)
+    options = ("--schedule", "1,2,4", "--guidance", "llamagen", "--sample-all-scales")
+    line = refuse("sample", *common, *options)
+    assert "(guidance, sample_all_scales, schedule)" in line
+    assert files(tmp_path) == before
+
+
+def test_without_weights_the_next_step_is_named(
+    refuse: Text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tts.backbones.fetch.cached_file", lambda spec, role: None)
+    line = refuse("sample", "--backbone", "flexvar", "--out", tmp_path / "out")
+    assert "no transformer weights for flexvar-d24; run 'tts fetch flexvar-d24'" in line
+    assert not (tmp_path / "out").exists()

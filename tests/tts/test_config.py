@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tts.config import (
     Choices,
     SearchSettings,
+    check_schedule,
     choose_options,
     parse_range,
     parse_scales,
@@ -148,7 +149,7 @@ def test_schedules():
     assert parse_schedule(" 1, 16") == (1, 16)
 
 
-@pytest.mark.parametrize("text", ["", "1,2,", "1,x", "1,-2", "1;2", "ten"])
+@pytest.mark.parametrize("text", ["", "1", "1,2,", "1,x", "1,-2", "1;2", "ten"])
 def test_text_that_is_no_schedule_is_refused(text, refused):
     with refused(f"schedule {text!r} must be increasing sides from 1, like 1,2,3,4"):
         parse_schedule(text)
@@ -157,7 +158,6 @@ def test_text_that_is_no_schedule_is_refused(text, refused):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("1", ("schedule 1 has one scale",)),
         ("2,3", ("schedule 2,3 must start at side 1",)),
         ("0,1,2", ("schedule 0,1,2 must start at side 1",)),
         ("1,3,3", ("schedule 1,3,3 does not increase from 3 to 3",)),
@@ -170,6 +170,11 @@ def test_schedules_that_are_refused(text, words, refused):
         parse_schedule(text, limit=32)
 
 
+def test_one_scale_is_no_schedule(refused):
+    with refused("schedule 1 has one scale"):
+        check_schedule((1,))
+
+
 NAMED = {"3": (1, 2, 4), "512": (1, 16, 32)}
 
 
@@ -179,7 +184,7 @@ def test_schedules_have_names():
     assert parse_schedule("1,2,3", NAMED) == (1, 2, 3)
 
 
-@pytest.mark.parametrize("text", ["a3", "5-12"])
+@pytest.mark.parametrize("text", ["a3", "5-12", "99"])
 def test_an_unknown_name_lists_the_known_ones(text, refused):
     with refused(f"schedule {text!r}", "or a name: 3, 512"):
         parse_schedule(text, NAMED)

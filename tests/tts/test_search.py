@@ -358,6 +358,36 @@ def test_scales_that_are_not_drawn_have_one_candidate(fake_backbone, scorer):
     assert result.trace.keys() == {2}
 
 
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 0.0), (3, 0.0), (0, 0.6)])
+@pytest.mark.parametrize("greedy", [(0,), (1,), (0, 2), (0, 1, 2)], ids=str)
+def test_greedy_scales_take_the_most_probable_token_whatever_the_filter(
+    fake_backbone, scorer, greedy, top_k, top_p
+):
+    backbone = fake_backbone(stochastic=tuple(k not in greedy for k in range(3)))
+    settings = replace(SETTINGS, top_k=top_k, top_p=top_p)
+    counts = tuple(1 if k in greedy else m for k, m in enumerate(settings.candidates))
+    assert effective_candidates(backbone.info, settings) == counts
+    seen = []
+    result = run(backbone, scorer, observers=[seen.append], top_k=top_k, top_p=top_p)
+    chosen = [k for k, count in enumerate(counts) if count > 1]
+    assert [call.scale for call in scorer.calls] == [event.scale for event in seen] == chosen
+    assert list(result.trace) == chosen
+    assert not result.winner_index[:, list(greedy)].any()
+    assert result.winner_scores[:, list(greedy)].isnan().all()
+    state = backbone.begin(LABELS, SETTINGS.cfg)
+    for scale, tokens in enumerate(result.tokens.split(backbone.info.lengths, dim=1)):
+        best = state.logits().argmax(-1)
+        if scale in greedy or scale > 0:  # one token may be the best one by chance
+            assert torch.equal(tokens, best) is (scale in greedy)
+        state.commit(tokens)
+
+
+def test_greedy_scales_ignore_the_seed(fake_backbone, scorer):
+    backbone = fake_backbone(stochastic=(False,) * 3)
+    assert_equal(run(backbone, scorer), run(backbone, scorer, seeds=SEEDS + 1))
+    assert_equal(run(backbone, None, top_k=1), run(backbone, scorer))
+
+
 def test_top_k_of_one_leaves_one_candidate(backbone, scorer):
     assert effective_candidates(backbone.info, replace(SETTINGS, top_k=1)) == (1, 1, 1)
     result = run(backbone, scorer, top_k=1)

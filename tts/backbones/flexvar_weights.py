@@ -26,12 +26,14 @@ def infer_flexvar_config(
     if shape[2] != table:
         raise CheckpointError(f"pos_1LC has shape {shape}, its last two must be equal; fetch it again")
     sides = schedule or fallback
-    if sides is None or sides[-1] > table:
-        what = (
-            "no schedule is known" if sides is None else f"schedule {','.join(map(str, sides))} is too long"
-        )
+    if sides is None:
         raise CheckpointError(
-            f"{what} for a position table of side {table}; pass --schedule 1,2,3,… up to {table}"
+            f"the weights do not name their schedule; pass --schedule 1,2,3,… up to {table}"
+        )
+    if sides[-1] > table:
+        raise CheckpointError(
+            f"schedule {','.join(map(str, sides))} ends at side {sides[-1]}, the model's position table has"
+            f" {table}; pass --schedule 1,2,3,… up to {table}"
         )
     return FlexVarConfig(schedule=sides, **asdict(sizes), table=table)
 

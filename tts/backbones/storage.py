@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -66,7 +67,8 @@ def load_published(request: BackboneRequest) -> Loaded:
             files[role] = _cached(spec, role)
             states[role] = read_state(files[role])
     check_family(states["transformer"], family)
-    config = family.infer_transformer(states["transformer"], None, spec.schedule)
+    schedule = request.options.schedule or spec.schedule
+    config = family.infer_transformer(states["transformer"], None, schedule)
     _check_depth(spec, config.depth)
     tokenizer_config = family.infer_tokenizer(states["tokenizer"], config)
     info = family.make_info(spec.name, config, tokenizer_config, spec.sampling, request.options)
@@ -126,11 +128,19 @@ def read_folder_config(file: Path) -> FolderConfig:
             "sampling": SamplingDefaults,
         }
         built = {key: kind(**_tuples(content[key])) for key, kind in sections.items()}
+        _check_stored(built["transformer"].schedule)
         return FolderConfig(name, family, **built)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{str(file)!r} has a damaged description ({error}); convert it again"
         ) from None
+
+
+def _check_stored(schedule: object) -> None:
+    """``ValueError`` for what cannot be a schedule."""
+    sides = schedule if isinstance(schedule, tuple) else ()
+    if len(sides) < 2 or sides[0] != 1 or any(a >= b for a, b in itertools.pairwise(sides)):
+        raise ValueError(f"schedule {schedule!r}")
 
 
 def _tuples(fields: dict[str, object]) -> dict[str, object]:

@@ -124,9 +124,36 @@ def check_backbone(path: Path, card: ScorerCard, backbone: BackboneIdentity) -> 
             f"scorer was trained for {card.identity.name}, got {backbone.name};"
             " pass another --scorer or retrain"
         )
-    difference = replace(card.identity, weights=backbone.weights).mismatch(backbone)
+    trained = replace(card.identity, weights=backbone.weights)
+    if trained.schedule != backbone.schedule:
+        _check_schedule(card, trained, backbone)
+    difference = replace(trained, schedule=backbone.schedule).mismatch(backbone)
     if difference:
         raise CheckpointError(f"scorer was trained for {difference}; pass another --scorer or retrain")
     if card.identity.weights != backbone.weights:
         return f"scorer {path.name} was trained on other weights of {backbone.name}; retrain if they differ"
+    if card.identity.schedule != backbone.schedule:
+        return (
+            f"scorer {path.name} was trained at schedule {_dashes(card.identity.schedule)}"
+            f" and serves {_dashes(backbone.schedule)} by its sides"
+        )
     return None
+
+
+def _check_schedule(card: ScorerCard, trained: BackboneIdentity, backbone: BackboneIdentity) -> None:
+    """Refuse a schedule that the scorer was not trained for; one of sides must know all of them."""
+    if card.config.serves(backbone.schedule):
+        return
+    if card.config.sides:
+        raise CheckpointError(
+            f"scorer knows sides {_dashes(card.config.sides)}, got scale schedule"
+            f" {_dashes(backbone.schedule)}; pass another --scorer or another --schedule"
+        )
+    raise CheckpointError(
+        f"scorer was trained for {trained.mismatch(backbone)}; pass another --scorer, or retrain"
+        " (with --condition side it serves every schedule of its sides)"
+    )
+
+
+def _dashes(sides: tuple[int, ...]) -> str:
+    return "-".join(map(str, sides))

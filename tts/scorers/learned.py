@@ -19,16 +19,26 @@ from tts.specs import ScorerRequest
 
 
 class LearnedScorer:
-    """S(c, e_k, k) of equation 6, in float32. ``remark`` is what the user should know of the file."""
+    """S(c, e_k, k) of equation 6, in float32.
+
+    ``rows`` holds the row of the scale embedding for each scale of the schedule in use; ``remark`` is what
+    the user should know of the file.
+    """
 
     name = "learned"
 
     def __init__(
-        self, network: ScorerNetwork, path: Path, card: ScorerCard, remark: str | None = None
+        self,
+        network: ScorerNetwork,
+        path: Path,
+        card: ScorerCard,
+        rows: tuple[int, ...],
+        remark: str | None = None,
     ) -> None:
         self.network = network
         self.path = path
         self.card = card
+        self.rows = rows
         self.remark = remark
 
     def score(self, proposals: Proposals) -> Tensor:
@@ -36,7 +46,7 @@ class LearnedScorer:
         batch, count = proposals.maps.shape[:2]
         maps = rearrange(proposals.maps, "b m c h w -> (b m) c h w")
         labels = repeat(proposals.labels, "b -> (b m)", m=count)
-        scales = torch.full_like(labels, proposals.scale)
+        scales = torch.full_like(labels, self.rows[proposals.scale])
         return rearrange(self.network(maps, labels, scales), "(b m) -> b m", b=batch)
 
     def describe(self) -> dict[str, object]:
@@ -61,4 +71,5 @@ def build(request: ScorerRequest) -> LearnedScorer:
         )
     network, card = load_scorer(path, request.backbone.info.grid)
     remark = check_backbone(path, card, BackboneIdentity.from_backbone(request.backbone))
-    return LearnedScorer(network.to(request.device), path, card, remark)
+    rows = card.config.rows(request.backbone.info.schedule)
+    return LearnedScorer(network.to(request.device), path, card, rows, remark)

@@ -16,7 +16,11 @@ SLOPE = 0.2
 
 @dataclass(frozen=True)
 class ScorerConfig:
-    """Shapes of the network; the defaults are the published ones for VAR at 256x256 (4.0 M parameters)."""
+    """Shapes of the network; the defaults are the published ones for VAR at 256x256 (4.0 M parameters).
+
+    ``sides`` makes a scorer conditioned on the side of a map instead of its place in the schedule: row i of
+    the scale embedding then stands for side ``sides[i]``, and the scorer serves every schedule of such sides.
+    """
 
     channels: int = 32
     grid: int = 16
@@ -27,6 +31,17 @@ class ScorerConfig:
     embedding: int = 128
     hidden: tuple[int, ...] = (512, 256, 128)
     dropout: float = 0.05
+    sides: tuple[int, ...] = ()
+
+    def serves(self, schedule: tuple[int, ...]) -> bool:
+        """Whether the scorer is conditioned on sides and knows all of a schedule's."""
+        return bool(self.sides) and set(schedule) <= set(self.sides)
+
+    def rows(self, schedule: tuple[int, ...]) -> tuple[int, ...]:
+        """Row of the scale embedding for each scale of a schedule."""
+        return (
+            tuple(self.sides.index(side) for side in schedule) if self.sides else tuple(range(len(schedule)))
+        )
 
 
 def default_config(channels: int, grid: int, classes: int, scales: int) -> ScorerConfig:

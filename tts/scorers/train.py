@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -28,13 +28,16 @@ PAIR_SHARE = 0.01
 class TrainSettings:
     """The paper's recipe: Adam 3e-4, batch 128, 4 epochs, the first one of linear warm-up, then cosine to 0.
 
-    ``epoch_pairs`` is the number of pairs of an epoch (``None``: 1 % of all same-class pairs), ``held_out``
-    the share of each side kept for validation, ``scales`` the zero-based scales trained on, ``ema`` the decay
-    of the weights' moving average (0: off).
+    ``condition`` is what the scorer is told of a map besides its class: its ``scale`` index, as published, or
+    its ``side``, so that it serves every schedule of the same sides. ``epoch_pairs`` is the number of pairs
+    of an epoch (``None``: 1 % of all same-class pairs), ``held_out`` the share of each side kept for
+    validation, ``scales`` the zero-based scales trained on, ``ema`` the decay of the weights' moving average
+    (0: off).
     """
 
     loss: str
     scales: tuple[int, ...]
+    condition: str = "scale"
     epochs: int = 4
     batch: int = 128
     learning_rate: float = 3e-4
@@ -128,6 +131,8 @@ def train_scorer(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(settings.seed)
         config = default_config(info.channels, info.grid, info.classes, info.scales)
+        if settings.condition == "side":  # rows of the embedding are in the order of the schedule
+            config = replace(config, sides=info.schedule)
         run = _Run(backbone, settings, loss, device, config, steps)
         history = []
         for epoch in range(settings.epochs):

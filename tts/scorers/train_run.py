@@ -18,7 +18,7 @@ from tts.errors import CheckpointError, UsageError
 from tts.interfaces import Backbone
 from tts.io import ensure_writable_dir, write_json
 from tts.manager import get_plugins
-from tts.resolve import build_backbone, torch_device
+from tts.resolve import build_backbone, find_backbone, torch_device
 from tts.runinfo import environment
 from tts.scorers.checkpoint import ScorerCard, save_scorer
 from tts.scorers.report import beyond_first, draw, score_gap
@@ -27,6 +27,7 @@ from tts.specs import load_attribute
 
 SCORER_FILE = "scorer.safetensors"
 METRICS_FILE = "metrics.json"
+CONDITIONS = ("scale", "side")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class TrainConfig:
     backbone: str | None = None
     weights: tuple[str, ...] = ()
     scales: str | None = None
+    condition: str = "scale"
     epochs: int = 4
     batch: int = 128
     learning_rate: float = 3e-4
@@ -103,6 +105,8 @@ def check(config: TrainConfig) -> None:
         raise UsageError(f"lr {config.learning_rate} must be a number above 0; the paper uses 3e-4")
     if not 0 <= config.seed < 2**63:
         raise UsageError(f"seed {config.seed} must be from 0 to below 2^63")
+    if config.condition not in CONDITIONS:
+        raise UsageError(f"unknown condition {config.condition!r}; use {' or '.join(CONDITIONS)}")
     if not 0 <= config.ema < 1:
         raise UsageError(f"ema {config.ema} must be from 0 (off) to below 1")
 
@@ -123,8 +127,9 @@ def _backbone(config: TrainConfig, generated: TokenStore, device: torch.device) 
     name = config.backbone or str(recorded.get("backbone", generated.identity.name))
     weights = config.weights or tuple(recorded.get("weights", ()))
     files = tuple(Path(weight) for weight in weights)
-    schedule = ",".join(map(str, generated.identity.schedule))
-    backbone = build_backbone(name, files, device, torch.float32, Choices(schedule))[1]
+    free = find_backbone(name)[0].max_side is not None
+    choices = Choices(",".join(map(str, generated.identity.schedule)) if free else None)
+    backbone = build_backbone(name, files, device, torch.float32, choices)[1]
     difference = generated.identity.mismatch(BackboneIdentity.from_backbone(backbone))
     if difference:
         raise CheckpointError(f"the data were collected with {difference}; pass the right --backbone")
@@ -137,6 +142,7 @@ def train_settings(config: TrainConfig, backbone: Backbone) -> TrainSettings:
     return TrainSettings(
         loss=config.loss,
         scales=tuple(range(count)) if config.scales is None else parse_scales(config.scales, count),
+        condition=config.condition,
         epochs=config.epochs,
         batch=config.batch,
         learning_rate=config.learning_rate,

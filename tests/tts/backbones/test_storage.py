@@ -12,11 +12,14 @@ from safetensors.torch import save_file
 
 from tts.backbones import storage
 from tts.backbones.build import build_embedded, build_folder, build_published
-from tts.backbones.presets import SPECS
+from tts.backbones.flexvae import FlexVae, FlexVaeConfig
+from tts.backbones.flexvar_weights import infer_flexvar_config
+from tts.backbones.presets import FLEXVAR_SCHEDULES, SCHEDULE_256, SPECS
 from tts.backbones.storage import (
     EMBEDDED,
     TOKENIZER_FILE,
     TRANSFORMER_FILE,
+    FolderConfig,
     convert,
     embedded_folder,
     folder_spec,
@@ -24,18 +27,25 @@ from tts.backbones.storage import (
     load_folder,
     load_published,
     read_folder_config,
+    write_transformer,
 )
 from tts.errors import CheckpointError, PluginError, UsageError
-from tts.io import sha256_file
-from tts.specs import BackboneRequest, SamplingDefaults
+from tts.io import read_metadata, sha256_file
+from tts.specs import (
+    FLEXVAR_GUIDANCE,
+    LLAMAGEN_GUIDANCE,
+    BackboneOptions,
+    BackboneRequest,
+    SamplingDefaults,
+)
 
 PRESETS = {spec.name: spec for spec in SPECS}
 CPU = torch.device("cpu")
 TINY = (1, 2, 3, 4)
 
 
-def request(spec, *weights):
-    return BackboneRequest(spec, CPU, torch.float32, weights)
+def request(spec, *weights, **options):
+    return BackboneRequest(spec, CPU, torch.float32, weights, BackboneOptions(**options))
 
 
 def refusal(call, *args, kind=CheckpointError):
@@ -293,7 +303,255 @@ def test_an_embedded_model_takes_no_weights(tiny_files, name):
     assert "--weights" in refusal(build_embedded, request(PRESETS[name], *weights), kind=UsageError)
 
 
-def test_embedded_models_share_one_small_tokenizer():
+def test_the_embedded_vars_share_one_tokenizer_and_all_models_are_small():
     (_, tokenizer), (_, other) = map(embedded_folder, ("var-digits", "var-digits-l"))
     assert tokenizer == other
-    assert sum(file.stat().st_size for file in EMBEDDED.rglob("*.safetensors")) < 10_000_000
+    assert sum(file.stat().st_size for file in EMBEDDED.rglob("*.safetensors")) < 11_000_000
+
+
+# FlexVAR
+
+
+@pytest.fixture(scope="module")
+def flexvar_folder(tiny_files, tmp_path_factory):
+    """A converted FlexVAR of schedule 1,2,3,4; tests only read it."""
+    out = tmp_path_factory.mktemp("flexvar")
+    convert(*tiny_files("flexvar_tiny"), out, None, None, "1,2,3,4")
+    return out
+
+
+@pytest.fixture(scope="module")
+def small_files(synthetic_state, tmp_path_factory):
+    """The tiny transformer, cut to a position table of a side, and a small tokenizer that goes with it."""
+    root = tmp_path_factory.mktemp("small")
+    config = FlexVaeConfig(codebook_size=64, channels=32, latent=8, width=32, multipliers=(1, 2), blocks=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        torch.save({"model": FlexVae(config).state_dict()}, root / "vae.pth")
+
+    def make(table):
+        state = synthetic_state("flexvar_tiny")
+        state["pos_1LC"] = state["pos_1LC"][..., :table, :table].clone()
+        torch.save({"trainer": {"var_wo_ddp": state}}, root / f"flexvar-{table}.pth")
+        return root / f"flexvar-{table}.pth", root / "vae.pth"
+
+    return make
+
+
+@torch.inference_mode()
+@pytest.mark.usefixtures("depth_16")
+def test_a_converted_flexvar_equals_the_published_files(tiny_files, flexvar_folder):
+    converted = build_folder(request(folder_spec(flexvar_folder), flexvar_folder))
+    preset = PRESETS["flexvar-d16"]
+    files = build_published(request(preset, *tiny_files("flexvar_tiny"), schedule=TINY))
+    given = build_published(request(preset, flexvar_folder, schedule=TINY))
+    reference = generate(converted)
+    for direct in (files, given):
+        for ours, theirs in zip(generate(direct), reference, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    names = (TRANSFORMER_FILE, TOKENIZER_FILE)
+    assert given.files == tuple(flexvar_folder / name for name in names)
+    assert given.weights_hash() == converted.weights_hash() == hash_files(given.files)
+
+
+@pytest.mark.usefixtures("depth_16")
+def test_the_files_of_a_flexvar_preset_come_in_any_order(tiny_files):
+    spec = PRESETS["flexvar-d16"]
+    transformer, tokenizer = tiny_files("flexvar_tiny")
+    for weights in ((transformer, tokenizer), (tokenizer, transformer)):
+        info, net, _, files = load_published(request(spec, *weights))
+        assert files == (transformer, tokenizer)
+        assert (info.name, info.family, info.schedule) == ("flexvar-d16", "flexvar", SCHEDULE_256)
+        assert (info.image_size, info.sampling) == (256, spec.sampling)
+        assert (net.config.table, net.config.trained_side) == (32, 16)
+
+
+@pytest.mark.usefixtures("depth_16")
+@pytest.mark.parametrize("name", ["8", "13", "512"])
+def test_a_flexvar_preset_takes_a_schedule_and_a_guidance_form(tiny_files, name):
+    spec = PRESETS["flexvar-d16"]
+    options = {"schedule": FLEXVAR_SCHEDULES[name], "guidance": LLAMAGEN_GUIDANCE}
+    info = load_published(request(spec, *tiny_files("flexvar_tiny"), **options))[0]
+    assert (info.schedule, info.guidance) == (FLEXVAR_SCHEDULES[name], LLAMAGEN_GUIDANCE)
+    assert info.image_size == (512 if name == "512" else 256)
+    assert not all(info.stochastic)
+    info = load_published(request(spec, *tiny_files("flexvar_tiny"), **options, sample_all_scales=True))[0]
+    assert all(info.stochastic)
+
+
+@pytest.mark.usefixtures("depth_16")
+def test_a_flexvar_preset_refuses_a_schedule_beyond_its_table(tiny_files):
+    weights = tiny_files("flexvar_tiny")
+    options = {"schedule": (1, 2, 33)}
+    message = refusal(load_published, request(PRESETS["flexvar-d16"], *weights, **options), kind=UsageError)
+    assert "ends at side 33" in message
+
+
+@pytest.mark.usefixtures("depth_16")
+def test_a_flexvar_preset_takes_no_tokenizer_of_a_var(tiny_files):
+    weights = tiny_files("flexvar_tiny")[0], tiny_files("var_tiny")[1]
+    assert "no FlexVAR tokenizer" in refusal(load_published, request(PRESETS["flexvar-d16"], *weights))
+
+
+@pytest.mark.parametrize("schedule", [[], [1], [2, 3], [1, 3, 3], "1,2,3", None, 4])
+def test_a_stored_schedule_that_is_none_is_damage(flexvar_folder, schedule, tmp_path):
+    metadata = read_metadata(flexvar_folder / TRANSFORMER_FILE)
+    config = json.loads(metadata["config"])
+    config["transformer"]["schedule"] = schedule
+    changed = {**metadata, "config": json.dumps(config)}
+    save_file({"a": torch.ones(1)}, tmp_path / TRANSFORMER_FILE, changed)
+    assert "damaged" in refusal(folder_spec, tmp_path)
+
+
+@pytest.mark.usefixtures("depth_16")
+def test_a_smaller_position_table_can_be_used_as_the_message_says(small_files):
+    weights, spec = small_files(8), PRESETS["flexvar-d16"]
+    assert "pass --schedule 1,2,3,… up to 8" in refusal(load_published, request(spec, *weights))
+    assert load_published(request(spec, *weights, schedule=TINY))[0].schedule == TINY
+
+
+def test_the_files_of_a_flexvar_hold_their_configuration(flexvar_folder):
+    with safe_open(flexvar_folder / TRANSFORMER_FILE, "pt") as file:
+        metadata, keys = file.metadata(), set(file.keys())
+    assert metadata["format"] == "scalewise-tts-backbone-1"
+    config = json.loads(metadata["config"])
+    assert (config["name"], config["family"]) == ("flexvar-d2", "flexvar")
+    assert config["sampling"] == {"cfg": 2.5, "top_k": 900, "top_p": 0.95}
+    assert config["transformer"]["schedule"] == list(TINY)
+    assert (config["transformer"]["table"], config["transformer"]["trained_side"]) == (32, 16)
+    assert (config["tokenizer"]["latent"], config["tokenizer"]["multipliers"]) == (256, [1, 1, 2, 2, 4])
+    assert not any(key.endswith(("attn_bias_for_masking", "zero_k_bias")) for key in keys)
+    with safe_open(flexvar_folder / TOKENIZER_FILE, "pt") as file:
+        assert "quantize.codebook_used" not in set(file.keys())
+
+
+def test_a_flexvar_folder_gives_a_spec_with_a_free_schedule(flexvar_folder):
+    spec = folder_spec(flexvar_folder)
+    assert (spec.name, spec.family, spec.schedule) == ("flexvar-d2", "flexvar", TINY)
+    assert (spec.classes, spec.codebook_size, spec.channels, spec.image_size) == (10, 64, 32, 64)
+    assert spec.sampling == SamplingDefaults(2.5, 900, 0.95)
+    assert (spec.max_side, spec.schedules) == (32, FLEXVAR_SCHEDULES)
+    assert spec.guidance == (FLEXVAR_GUIDANCE, LLAMAGEN_GUIDANCE)
+    assert (spec.default_scorer, spec.repo) == (None, None)
+
+
+@pytest.mark.parametrize(("table", "names"), [(8, 0), (16, 7), (32, 8)])
+def test_the_position_table_bounds_the_schedules_of_a_folder(tmp_path, synthetic_state, table, names):
+    state = {**synthetic_state("flexvar_tiny"), "pos_1LC": torch.ones(1, 128, table, table)}
+    net = infer_flexvar_config(state, TINY)
+    code = FlexVaeConfig(codebook_size=64)
+    config = FolderConfig("flexvar-mine", "flexvar", net, code, SamplingDefaults(1.0, 0, 0.0))
+    write_transformer(tmp_path / TRANSFORMER_FILE, state, config)
+    assert read_folder_config(tmp_path / TRANSFORMER_FILE) == config
+    spec = folder_spec(tmp_path)
+    assert spec.max_side == table
+    assert list(spec.schedules) == list(FLEXVAR_SCHEDULES)[:names]
+
+
+def test_options_of_a_folder_are_respected(flexvar_folder):
+    files = (flexvar_folder / TRANSFORMER_FILE, flexvar_folder / TOKENIZER_FILE)
+    info = load_folder(*files)[0]
+    assert (info.schedule, info.guidance, info.image_size) == (TINY, FLEXVAR_GUIDANCE, 64)
+    assert load_folder(*files, BackboneOptions())[0] == info
+    chosen = load_folder(*files, BackboneOptions((1, 2, 7), LLAMAGEN_GUIDANCE))[0]
+    assert (chosen.schedule, chosen.guidance) == ((1, 2, 7), LLAMAGEN_GUIDANCE)
+    assert (chosen.grid, chosen.image_size) == (7, 112)
+    assert chosen.stochastic == (True, True, False)
+    assert load_folder(*files, BackboneOptions((1, 2, 7), None, True))[0].stochastic == (True,) * 3
+    options = BackboneOptions((1, 2, 7), LLAMAGEN_GUIDANCE)
+    spec = folder_spec(flexvar_folder)
+    backbone = build_folder(BackboneRequest(spec, CPU, torch.float32, (flexvar_folder,), options))
+    assert backbone.info == chosen
+    long = BackboneOptions((1, 40))
+    assert "position table has 32" in refusal(load_folder, *files, long, kind=UsageError)
+
+
+@pytest.mark.parametrize("family", [None, "flexvar"])
+@pytest.mark.parametrize(
+    ("text", "sides"), [(None, SCHEDULE_256), ("8", FLEXVAR_SCHEDULES["8"]), ("1,2,4,5", (1, 2, 4, 5))]
+)
+def test_a_flexvar_is_converted_for_any_schedule(tmp_path, small_files, family, text, sides):
+    config = convert(*small_files(32), tmp_path, family, "flexvar-mine", text)
+    assert (config.name, config.family, config.transformer.schedule) == ("flexvar-mine", "flexvar", sides)
+    spec = folder_spec(tmp_path)
+    assert (spec.schedule, spec.image_size) == (sides, 2 * sides[-1])
+    assert build_folder(request(spec, tmp_path)).info.schedule == sides
+
+
+def test_a_converted_flexvar_can_be_converted_again(tmp_path, small_files):
+    first, again = tmp_path / "first", tmp_path / "again"
+    for folder, files in (
+        (first, small_files(32)),
+        (again, [first / n for n in (TRANSFORMER_FILE, TOKENIZER_FILE)]),
+    ):
+        folder.mkdir()
+        convert(*files, folder, None, None, "1,2,4")
+    for name in (TRANSFORMER_FILE, TOKENIZER_FILE):
+        assert sha256_file(again / name) == sha256_file(first / name)
+
+
+CONVERSIONS = [
+    (
+        8,
+        None,
+        None,
+        "schedule 1,2,3,4,5,6,8,10,13,16 ends at side 16, the model's position table has 8",
+        CheckpointError,
+    ),
+    (8, None, "1,2,9", "schedule 1,2,9 ends at side 9, the model's position table has 8", CheckpointError),
+    (8, None, "512", "up to 8", CheckpointError),
+    (32, None, "7", "schedule '7' must be increasing sides from 1", UsageError),
+    (32, None, "ten", "or a name: 6, 8, 9, 10, 11, 12, 13, 512", UsageError),
+    (32, "var", None, "the transformer is a FlexVAR, not a VAR; pass a flexvar backbone", CheckpointError),
+    (32, "varr", None, "unknown family 'varr'; use var or flexvar", UsageError),
+]
+
+
+@pytest.mark.parametrize(("table", "family", "schedule", "words", "kind"), CONVERSIONS)
+def test_a_flexvar_that_cannot_be_converted_leaves_nothing(
+    tmp_path, small_files, table, family, schedule, words, kind
+):
+    files = small_files(table)
+    assert words in refusal(convert, *files, tmp_path, family, None, schedule, kind=kind)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_var_is_not_converted_as_a_flexvar(tmp_path, tiny_files):
+    message = refusal(convert, *tiny_files("var_tiny"), tmp_path, "flexvar", None, None)
+    assert "the transformer is a VAR, not a FlexVAR" in message
+    assert "--family var " in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_of_two_flexvars_are_refused(tmp_path, small_files):
+    transformer, tokenizer = small_files(32)
+    state = dict(torch.load(tokenizer, weights_only=True)["model"])
+    state["quantize.embedding.weight"] = state["quantize.embedding.weight"][:32]
+    torch.save({"model": state}, tmp_path / "vae.pth")
+    message = refusal(convert, transformer, tmp_path / "vae.pth", tmp_path, None, None, None)
+    assert message.startswith("codebook size is 64 in the transformer and 32 in the tokenizer")
+
+
+@pytest.mark.parametrize(
+    ("depth", "right"), [(16, "flexvar-d16"), (20, "flexvar-d20"), (24, "flexvar-d24"), (30, None)]
+)
+def test_the_wrong_depth_names_the_right_flexvar(tmp_path, synthetic_state, small_files, depth, right):
+    state = {**synthetic_state("flexvar_tiny"), f"blocks.{depth - 1}.ffn.fc2.bias": torch.ones(128)}
+    torch.save(state, tmp_path / "flexvar.pth")
+    spec = PRESETS["flexvar-d20" if depth == 24 else "flexvar-d24"]
+    weights = tmp_path / "flexvar.pth", small_files(32)[1]
+    message = refusal(load_published, request(spec, *weights))
+    assert f"depth {depth}, {spec.name} has {spec.name[-2:]}" in message
+    if right:
+        assert f"pass --backbone {right}" in message
+    else:
+        assert "--backbone" not in message
+        assert "tts convert" in message
+
+
+@pytest.mark.usefixtures("no_cache")
+@pytest.mark.parametrize("name", ["flexvar-d16", "flexvar-d20", "flexvar-d24"])
+def test_without_weights_of_a_flexvar_the_next_step_is_named(name):
+    message = refusal(load_published, request(PRESETS[name]))
+    assert message.startswith(f"no transformer weights for {name}; run 'tts fetch {name}'")
+    assert "--weights" in message

@@ -238,7 +238,7 @@ def test_extreme_images_stay_in_range(tiny):
     assert 0 <= float(decoded.min()) <= float(decoded.max()) <= 1
 
 
-@pytest.mark.parametrize("name", ["var-digits", "var-digits-l"])
+@pytest.mark.parametrize("name", ["var-digits", "var-digits-l", "flexvar-digits"])
 def test_an_embedded_model_draws_and_reads_digits(name):
     pytest.importorskip("sklearn")
     from tts.data.digits import load_digits_split

@@ -110,6 +110,38 @@ def test_another_backbone_is_refused_by_name(file, card, changes, message, refus
         check_backbone(file, card, replace(IDENTITY, **changes))
 
 
+def side_card(card, sides=(1, 2, 4)):
+    config = replace(CONFIG, scales=len(sides), sides=sides)
+    return replace(card, config=config, identity=replace(IDENTITY, schedule=sides))
+
+
+def test_a_scorer_of_sides_serves_every_schedule_of_them(file, card):
+    known = side_card(card)
+    assert check_backbone(file, known, replace(IDENTITY, schedule=(1, 2, 4))) is None
+    remark = check_backbone(file, known, replace(IDENTITY, schedule=(1, 4)))
+    assert remark == "scorer scorer.safetensors was trained at schedule 1-2-4 and serves 1-4 by its sides"
+
+
+def test_a_scorer_of_sides_refuses_a_side_that_it_does_not_know(file, card, refused):
+    words = ("scorer knows sides 1-2-4, got scale schedule 1-3-4", "another --schedule")
+    with refused(*words, kind=CheckpointError):
+        check_backbone(file, side_card(card), replace(IDENTITY, schedule=(1, 3, 4)))
+    with refused("latent grid 4, got 2", kind=CheckpointError):
+        check_backbone(file, side_card(card), replace(IDENTITY, schedule=(1, 2), grid=2))
+
+
+def test_a_scorer_of_scales_says_how_to_serve_several_schedules(file, card, refused):
+    with refused("scale schedule 1-4, got 1-2-4", "--condition side", kind=CheckpointError):
+        check_backbone(file, card, replace(IDENTITY, schedule=(1, 2, 4)))
+
+
+def test_sides_survive_a_round_trip(tmp_path, card):
+    known = side_card(card)
+    path = tmp_path / "sides.safetensors"
+    save_scorer(path, ScorerNetwork(known.config), known)
+    assert load_scorer(path, 4)[1] == known
+
+
 def test_other_weights_are_remarked(file, card):
     remark = check_backbone(file, card, replace(IDENTITY, weights="cd" * 32))
     assert (

@@ -8,14 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tts.backbones.build import build_embedded
+from tts.backbones.presets import SPECS
 from tts.config import SearchSettings
 from tts.errors import CheckpointError
+from tts.interfaces import Proposals
 from tts.io import sha256_file
 from tts.scorers.checkpoint import load_scorer, save_scorer
 from tts.scorers.learned import build, shipped_scorer
 from tts.search import search
 from tts.selectors import GreedySelector
-from tts.specs import ScorerRequest
+from tts.specs import BackboneOptions, BackboneRequest, ScorerRequest
 
 CPU = torch.device("cpu")
 
@@ -34,6 +37,23 @@ def test_winners_score_what_the_network_gives_their_latents(scorer, digits_backb
     expected = [scorer.network(view, labels, torch.full((3,), k)) for k, view in enumerate(views)]
     torch.testing.assert_close(result.winner_scores, torch.stack(expected, dim=1), rtol=1e-4, atol=1e-5)
     assert result.winner_index.any()
+
+
+@torch.inference_mode()
+def test_a_scorer_of_sides_is_told_the_side(digits_backbone, digits_scorer, tmp_path):
+    network, card = load_scorer(digits_scorer, 4)
+    config = replace(card.config, sides=(1, 2, 3, 4))
+    card = replace(card, config=config, identity=replace(card.identity, name="flexvar-digits"))
+    spec = next(spec for spec in SPECS if spec.name == "flexvar-digits")
+    maps = torch.randn(2, 3, 16, 4, 4, generator=torch.Generator().manual_seed(0))
+    labels, tokens = torch.tensor([4, 7]), torch.zeros(2, 3, 16, dtype=torch.int64)
+    for schedule, row in (((1, 2, 3, 4), 2), ((1, 2, 4), 3), ((1, 3, 4), 3)):
+        backbone = build_embedded(BackboneRequest(spec, CPU, torch.float32, (), BackboneOptions(schedule)))
+        save_scorer(tmp_path / "s.safetensors", network, card)
+        scorer = build(ScorerRequest(backbone, CPU, str(tmp_path / "s.safetensors")))
+        scores = scorer.score(Proposals(2, labels, tokens, maps, torch.zeros(2, 3, 16)))
+        expected = scorer.network(maps[:, 1], labels, torch.full((2,), row))
+        torch.testing.assert_close(scores[:, 1], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_network_is_frozen_and_in_float32(scorer):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from tts import __version__
+from tts.data.collect_run import CollectConfig, run_collect
 from tts.data.store import StoreWriter
 from tts.errors import CheckpointError, PluginError
 from tts.io import read_json
@@ -160,3 +162,46 @@ def test_data_that_moved_can_be_trained_on(config, tmp_path):
     moved = {side: str(tmp_path / "moved" / side) for side in ("real", "generated")}
     summary = run_train(replace(config, epochs=1, scales="2", **moved))
     assert summary.scales == (2,)
+
+
+@pytest.fixture
+def flexvar_data(tmp_path):
+    """Both sides for the digits FlexVAR at a schedule of its own."""
+
+    def write(schedule):
+        sides = {}
+        for kind, real in (("real", "digits"), ("generated", None)):
+            folder = str(tmp_path / f"flexvar-{kind}")
+            run_collect(
+                CollectConfig("flexvar-digits", schedule=schedule, real=real, per_class=4, out=folder)
+            )
+            sides[kind] = folder
+        return sides
+
+    return write
+
+
+@pytest.mark.parametrize("condition", ["scale", "side"])
+def test_a_scorer_is_trained_at_the_schedule_of_its_data(config, flexvar_data, condition):
+    sides = flexvar_data("1,2,4")
+    run_train(replace(config, **sides, condition=condition))
+    network, card = load_scorer(Path(config.out) / "scorer.safetensors", 4)
+    assert card.identity.schedule == (1, 2, 4)
+    assert network.config.sides == ((1, 2, 4) if condition == "side" else ())
+    assert card.training["settings"]["condition"] == condition
+    assert network.stage_label_embedding.weight.shape[0] == 3
+
+
+def test_both_conditions_are_one_scorer_at_the_schedule_trained_on(config, flexvar_data, tmp_path):
+    sides = flexvar_data("1,3,4")
+    networks = []
+    for condition in ("scale", "side"):
+        out = str(tmp_path / condition)
+        run_train(replace(config, **sides, condition=condition, out=out))
+        networks.append(load_scorer(Path(out) / "scorer.safetensors", 4)[0].state_dict())
+    assert all(torch.equal(networks[0][key], networks[1][key]) for key in networks[0])
+
+
+def test_an_unknown_condition(config, refused):
+    with refused("unknown condition 'area'; use scale or side"):
+        run_train(replace(config, condition="area"))
