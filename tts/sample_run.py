@@ -29,8 +29,8 @@ Progress = Callable[[int, int], None]
 """Called with the number of finished and of all images."""
 
 NO_SCORER = (
-    f"has no scorer of its own, so candidates are ranked by {FALLBACK_SCORER};"
-    " train one with 'tts train-scorer' and pass --scorer FILE"
+    f"has no scorer of its own, so candidates are ranked by {FALLBACK_SCORER}, which may make images worse;"
+    " train one with 'tts train-scorer' and pass --scorer FILE, or pass --candidates 1"
 )
 
 

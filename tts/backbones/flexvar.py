@@ -8,66 +8,37 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tts.backbones.var import Block, HeadNorm, KVCache
+from tts.backbones.blocks import ScaleTransformer, TransformerSizes
 
 Schedule = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class FlexVarConfig:
-    """Sizes of a FlexVAR transformer; width and heads of the published models are 64 and 1 times the depth.
+@dataclass(frozen=True, kw_only=True)
+class FlexVarConfig(TransformerSizes):
+    """A FlexVAR transformer.
 
     ``schedule`` is the default one, ``table`` the side of the position table, which bounds the last side of
     any schedule, and ``trained_side`` the largest side trained on (the published ``max_pn``).
     """
 
     schedule: Schedule
-    depth: int
-    width: int
-    heads: int
-    classes: int = 1000
     codebook_size: int = 8912
-    channels: int = 32
     table: int = 32
     trained_side: int = 16
 
 
-class FlexVarTransformer(nn.Module):
+class FlexVarTransformer(ScaleTransformer):
     """Predicts the token map of each scale from the token map of the scale before it."""
 
     def __init__(self, config: FlexVarConfig) -> None:
-        super().__init__()
+        super().__init__(config, shared_adaln=False)
         self.config = config
-        width = config.width
-        self.word_embed = nn.Linear(config.channels, width)
-        self.class_emb = nn.Embedding(config.classes + 1, width)
-        self.pos_start = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_1LC = nn.Parameter(torch.zeros(1, width, config.table, config.table))
-        self.blocks = nn.ModuleList(Block(width, config.heads, False) for _ in range(config.depth))
-        self.head_nm = HeadNorm(width)
-        self.head = nn.Linear(width, config.codebook_size)
-
-    def half_precision_(self, dtype: torch.dtype) -> FlexVarTransformer:
-        """Weights in ``dtype``, except the head, which stays in float32."""
-        for name, parameter in self.named_parameters():
-            if not name.startswith("head."):
-                parameter.data = parameter.data.to(dtype)
-        self.head.float()
-        return self
-
-    def condition(self, labels: Tensor) -> Tensor:
-        """Class embedding (B, D) of labels (B,); label ``classes`` is the unconditional one."""
-        return self.class_emb(labels)
-
-    def modulations(self, condition: Tensor) -> list[Tensor]:
-        """The six adaLN vectors of each block; the condition never changes, so once a batch is enough."""
-        return [cast(Block, block).modulation(condition, None) for block in self.blocks]
+        self.pos_1LC = nn.Parameter(torch.zeros(1, config.width, config.table, config.table))
 
     def positions(self, side: int) -> Tensor:
         """Position vectors (1, S * S, D), float32: the table, area-downsampled to the side."""
@@ -83,10 +54,6 @@ class FlexVarTransformer(nn.Module):
             return (condition[:, None] + self.pos_start).float() + self.positions(side)
         return self.word_embed(inputs.to(self.word_embed.weight.dtype)).float() + self.positions(side)
 
-    def classify(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Logits (B, L, V), float32, of the last block's output (B, L, D)."""
-        return self.head(self.head_nm(x, condition))
-
     def forward(self, labels: Tensor, inputs: Tensor, schedule: Schedule) -> Tensor:
         """Teacher-forced logits (B, sum L_k, V) for a schedule, without guidance.
 
@@ -98,16 +65,7 @@ class FlexVarTransformer(nn.Module):
         parts = [None, *inputs.split(lengths[1:], dim=1)]
         embedded = (self.embed(part, condition, side) for part, side in zip(parts, schedule, strict=True))
         x = torch.cat(list(embedded), dim=1)  # B L D
-        scale = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths)).to(x.device)
-        mask = scale[:, None] >= scale[None, :]  # a token sees its own and earlier scales
-        for block, six in zip(self.blocks, self.modulations(condition), strict=True):
-            x = block(x, six, mask=mask)
-        return self.classify(x, condition)
-
-    def new_caches(self, batch: int, tokens: int) -> list[KVCache]:
-        """One empty cache a block for a schedule of so many tokens, in the weights' dtype."""
-        weight = self.word_embed.weight
-        return [KVCache(batch, self.config.heads, tokens, weight) for _ in self.blocks]
+        return self.teacher_forced(x, condition, lengths)
 
 
 def upsample(maps: Tensor, side: int) -> Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
+from tts.backbones.adapter import Adapter
 from tts.backbones.families import Family, check_parts
 from tts.backbones.flexvae import FlexVae, FlexVaeConfig
 from tts.backbones.flexvar import FlexVarConfig, FlexVarTransformer, upsample
@@ -18,7 +17,6 @@ from tts.backbones.flexvar_weights import (
     infer_flexvar_config,
 )
 from tts.backbones.presets import FLEXVAR_GUIDANCES, FLEXVAR_PUBLISHED, FLEXVAR_SCHEDULES, SCHEDULE_256
-from tts.backbones.storage import hash_files
 from tts.config import check_schedule
 from tts.interfaces import BackboneInfo
 from tts.specs import LLAMAGEN_GUIDANCE, BackboneOptions, SamplingDefaults
@@ -56,9 +54,7 @@ class FlexVarState:
             inputs = repeat(code_map, "b c h w -> (half b) (h w) c", half=halves)  # R L C
         x = self.transformer.embed(inputs, self.condition, side)  # R L D
         start = sum(self.info.lengths[: self.scale])
-        for block, six, cache in zip(self.transformer.blocks, self.modulations, self.caches, strict=True):
-            x = block(x, six, start, cache)
-        logits = self.transformer.classify(x, self.condition)  # R L V
+        logits = self.transformer.cached(x, self.condition, self.modulations, self.caches, start)  # R L V
         return self._guide(*logits.chunk(2)) if self.guided else logits
 
     def _guide(self, conditional: Tensor, unconditional: Tensor) -> Tensor:
@@ -87,30 +83,8 @@ class FlexVarState:
         return to_images(self.tokenizer.decode(self.code_map))
 
 
-class FlexVarBackbone:
-    """A FlexVAR transformer with its tokenizer, at the schedule of ``info``.
-
-    The transformer and the image decoder run in ``dtype``; the encoder, the codebook and the head stay in
-    float32, because tokens and logits need the precision.
-    """
-
-    def __init__(
-        self,
-        info: BackboneInfo,
-        transformer: FlexVarTransformer,
-        tokenizer: FlexVae,
-        files: tuple[Path, ...],
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        self.info = info
-        self.transformer = transformer.half_precision_(dtype).to(device)
-        self.tokenizer = tokenizer.float().to(device)
-        self.tokenizer.decoder.to(dtype)
-        self.tokenizer.post_quant_conv.to(dtype)
-        self.device = device
-        self.files = files
-        self._hash: str | None = None
+class FlexVarBackbone(Adapter[FlexVarTransformer, FlexVae]):
+    """A FlexVAR transformer with its tokenizer, at the schedule of ``info``."""
 
     def begin(self, labels: Tensor, cfg: float) -> FlexVarState:
         """Start a batch for labels (B,)."""
@@ -132,12 +106,6 @@ class FlexVarBackbone:
         """r_k at each scale: code maps, bicubic-upsampled to the grid, (B, C, H, W)."""
         maps = self.tokenizer.code_maps(tokens.to(self.device), self.info.schedule)
         return [upsample(code_map, self.info.grid) for code_map in maps]
-
-    def weights_hash(self) -> str:
-        """SHA-256 over the files that the weights came from; read once, since they may be gigabytes."""
-        if self._hash is None:
-            self._hash = hash_files(self.files)
-        return self._hash
 
 
 def to_images(decoded: Tensor) -> Tensor:

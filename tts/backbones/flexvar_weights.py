@@ -27,9 +27,7 @@ def infer_flexvar_config(
         raise CheckpointError(f"pos_1LC has shape {shape}, its last two must be equal; fetch it again")
     sides = schedule or fallback
     if sides is None:
-        raise CheckpointError(
-            f"the weights do not name their schedule; pass --schedule 1,2,3,… up to {table}"
-        )
+        raise CheckpointError(f"the weights name no schedule; pass --schedule 1,2,3,… up to {table}")
     if sides[-1] > table:
         raise CheckpointError(
             f"schedule {','.join(map(str, sides))} ends at side {sides[-1]}, the model's position table has"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
+from tts.backbones.adapter import Adapter
 from tts.backbones.families import Family, check_parts
 from tts.backbones.presets import VAR_PUBLISHED
-from tts.backbones.storage import hash_files
 from tts.backbones.var import VarConfig, VarTransformer
 from tts.backbones.var_weights import (
     build_tokenizer,
@@ -35,7 +33,7 @@ class VarState:
             labels = torch.cat((labels, torch.full_like(labels, backbone.info.classes)))
         self.condition = self.transformer.condition(labels)  # R D
         self.modulations = self.transformer.modulations(self.condition)
-        self.caches = self.transformer.new_caches(labels.shape[0])
+        self.caches = self.transformer.new_caches(labels.shape[0], backbone.info.tokens)
         self.f_hat = self.tokenizer.quantize.empty_latent(self.batch)  # B C H W
 
     def logits(self) -> Tensor:
@@ -47,9 +45,8 @@ class VarState:
             inputs = repeat(inputs, "b l c -> (half b) l c", half=halves)  # R L C
         x = self.transformer.embed(inputs, self.condition, self.scale)  # R L D
         start, _ = self.transformer.span(self.scale)
-        for block, six, cache in zip(self.transformer.blocks, self.modulations, self.caches, strict=True):
-            x = block(x, six, start, cache)
-        return self._guide(self.transformer.classify(x, self.condition))
+        logits = self.transformer.cached(x, self.condition, self.modulations, self.caches, start)  # R L V
+        return self._guide(logits)
 
     def _guide(self, logits: Tensor) -> Tensor:
         """(1 + t) cond - t uncond with t growing linearly from 0 to cfg over the scales."""
@@ -75,30 +72,8 @@ class VarState:
         return (self.tokenizer.decode(self.f_hat) + 1) / 2
 
 
-class VarBackbone:
-    """A VAR transformer with its tokenizer.
-
-    The transformer and the image decoder run in ``dtype``; the encoder, the quantizer and the head stay in
-    float32, because tokens, f_hat and logits need the precision.
-    """
-
-    def __init__(
-        self,
-        info: BackboneInfo,
-        transformer: VarTransformer,
-        tokenizer: Vqvae,
-        files: tuple[Path, ...],
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
-        self.info = info
-        self.transformer = transformer.half_precision_(dtype).to(device)
-        self.tokenizer = tokenizer.float().to(device)
-        self.tokenizer.decoder.to(dtype)
-        self.tokenizer.post_quant_conv.to(dtype)
-        self.device = device
-        self.files = files
-        self._hash: str | None = None
+class VarBackbone(Adapter[VarTransformer, Vqvae]):
+    """A VAR transformer with its tokenizer."""
 
     def begin(self, labels: Tensor, cfg: float) -> VarState:
         """Start a batch for labels (B,)."""
@@ -119,12 +94,6 @@ class VarBackbone:
     def views(self, tokens: Tensor) -> list[Tensor]:
         """e_k (B, C, H, W) at each scale."""
         return self.tokenizer.quantize.views(tokens.to(self.device))
-
-    def weights_hash(self) -> str:
-        """SHA-256 over the files that the weights came from; read once, since they may be gigabytes."""
-        if self._hash is None:
-            self._hash = hash_files(self.files)
-        return self._hash
 
 
 def make_info(

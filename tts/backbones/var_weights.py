@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import torch
 
-from tts.backbones.var import HEAD_DIM, VarConfig, VarTransformer
+from tts.backbones.blocks import HEAD_DIM, TransformerSizes
+from tts.backbones.var import VarConfig, VarTransformer
 from tts.backbones.vqvae import GROUPS, Vqvae, VqvaeConfig
 from tts.backbones.weights import State, build_net, count, need
 from tts.errors import CheckpointError
@@ -38,18 +39,6 @@ def infer_schedule(state: State, given: Schedule | None, fallback: Schedule | No
     if sum(side * side for side in schedule) != tokens or len(schedule) < 2:
         raise CheckpointError(f"schedule {schedule} has another number of tokens than the weights ({tokens})")
     return schedule
-
-
-@dataclass(frozen=True)
-class TransformerSizes:
-    """What the transformers of both families say of themselves in the same way."""
-
-    depth: int
-    width: int
-    heads: int
-    classes: int
-    codebook_size: int
-    channels: int
 
 
 def infer_sizes(state: State, title: str) -> TransformerSizes:
