@@ -13,6 +13,12 @@ from tts.specs import BackboneOptions, BackboneSpec, Guidance
 
 Sides = tuple[int, ...]
 
+FIRST_SELECTED = 2
+"""The paper's ST: the first scale is one token that acts as a bias, and selecting it costs diversity."""
+
+MAX_VALUES = 10_000_000
+"""More numbers than this in one range are a slip of the finger."""
+
 
 @dataclass(frozen=True)
 class SearchSettings:
@@ -99,17 +105,21 @@ def parse_range(text: str, what: str, below: int | None = None) -> tuple[int, ..
             raise UsageError(f"{what} {high} is too large; it must be below 2^63")
         if below is not None and high >= below:
             raise UsageError(f"{what} {high} is out of range; this backbone has 0 to {below - 1}")
+        if high - low >= MAX_VALUES:
+            raise UsageError(f"{what} {part!r} names {high - low + 1} numbers; {MAX_VALUES} are the most")
         values.extend(range(low, high + 1))
     if len(set(values)) != len(values):
         raise UsageError(f"{what} {text!r} names a number twice; name each once")
     return tuple(values)
 
 
-def plan_candidates(text: str, start_scale: int, end_scale: int | None, scales: int) -> tuple[int, ...]:
+def plan_candidates(
+    text: str, start_scale: int | None, end_scale: int | None, scales: int
+) -> tuple[int, ...]:
     """m_1..m_K from ``--candidates`` (one number, or one for each scale) and scales counted from 1.
 
-    One number M gives M candidates at scales ``start_scale`` to ``end_scale`` and one elsewhere (the paper's
-    M and ST, section 4).
+    One number M gives M candidates at scales ``start_scale`` (2) to ``end_scale`` (the last) and one
+    elsewhere (the paper's M and ST, section 4).
     """
     parts = text.split(",")
     if not all(part.strip().isdecimal() and int(part) >= 1 for part in parts):
@@ -120,14 +130,19 @@ def plan_candidates(text: str, start_scale: int, end_scale: int | None, scales: 
             raise UsageError(
                 f"candidates has {len(numbers)} numbers, the backbone {scales} scales; give one each"
             )
+        if start_scale is not None or end_scale is not None:
+            raise UsageError(
+                f"candidates {text!r} says it for every scale; leave --start-scale and --end-scale out"
+            )
         return numbers
+    first = FIRST_SELECTED if start_scale is None else start_scale
     last = scales if end_scale is None else end_scale
-    for name, value in (("start-scale", start_scale), ("end-scale", last)):
+    for name, value in (("start-scale", first), ("end-scale", last)):
         if not 1 <= value <= scales:
             raise UsageError(f"{name} {value} is out of range; this backbone has scales 1 to {scales}")
-    if last < start_scale:
-        raise UsageError(f"end-scale {last} is before start-scale {start_scale}; swap them")
-    return tuple(numbers[0] if start_scale <= k <= last else 1 for k in range(1, scales + 1))
+    if last < first:
+        raise UsageError(f"end-scale {last} is before start-scale {first}; swap them")
+    return tuple(numbers[0] if first <= k <= last else 1 for k in range(1, scales + 1))
 
 
 def parse_scales(text: str, scales: int) -> tuple[int, ...]:

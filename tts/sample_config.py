@@ -32,7 +32,7 @@ class SampleConfig:
     scorer: str = "auto"
     selector: str = "greedy"
     candidates: str = "8"
-    start_scale: int = 2
+    start_scale: int | None = None
     end_scale: int | None = None
     top_k_select: int = 8
     temperature: float = 1.0

@@ -21,7 +21,9 @@ def sample(
     ] = "auto",
     selector: Annotated[str, typer.Option(help="Name[:argument] of `tts list`.")] = "greedy",
     candidates: Annotated[str, typer.Option(help="M, or m_1,...,m_K with one number a scale.")] = "8",
-    start_scale: Annotated[int, typer.Option(help="First scale with M candidates, from 1.")] = 2,
+    start_scale: Annotated[
+        int | None, typer.Option(help="First scale with M candidates, from 1. Default: 2.")
+    ] = None,
     end_scale: Annotated[int | None, typer.Option(help="Last one. Default: the last scale.")] = None,
     top_k_select: Annotated[int, typer.Option(help="k of the topk selector.")] = 8,
     temperature: Annotated[float, typer.Option(help="T of the topk and softmax selectors.")] = 1.0,

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 Run = Callable[..., Any]
 Text = Callable[..., str]
 Files = Callable[[Path], dict[str, bytes]]
+COLUMNS = {"4": [1, 4, 9, 16], "3": [1, 4, 16]}
+"""Tokens of each scale of the digits' schedules of four and three scales."""
 
 
 def manifest(folder: Path) -> dict[str, Any]:
@@ -60,6 +62,35 @@ def test_more_images_begin_with_the_same_ones(succeed: Text, tmp_path: Path) -> 
     rows = [5 * label + i for label in range(10) for i in range(2)]
     assert torch.equal(many["seeds"][rows], few["seeds"])
     assert torch.equal(many["tokens"][rows], few["tokens"])
+
+
+@pytest.mark.parametrize(("schedule", "sides"), [("3", [1, 2, 4]), ("1,3,4", [1, 3, 4])])
+def test_a_free_schedule_is_recorded(succeed: Text, tmp_path: Path, schedule: str, sides: list[int]) -> None:
+    options = ("--backbone", "flexvar-digits", "--schedule", schedule, "--per-class", 2)
+    for name, real in {"generated": (), "real": ("--real", "digits")}.items():
+        succeed("collect", *options, *real, "--out", tmp_path / name)
+        made = manifest(tmp_path / name)
+        assert made["identity"]["schedule"] == sides
+        assert shard(tmp_path / name)["tokens"].shape == (20, sum(side * side for side in sides))
+
+
+def test_real_maps_of_a_side_are_the_same_at_every_schedule(succeed: Text, tmp_path: Path) -> None:
+    options = ("--backbone", "flexvar-digits", "--real", "digits", "--per-class", 2)
+    succeed("collect", *options, "--out", tmp_path / "4")
+    succeed("collect", *options, "--schedule", "1,2,4", "--out", tmp_path / "3")
+    whole, part = (shard(tmp_path / name)["tokens"].split(n, dim=1) for name, n in COLUMNS.items())
+    assert torch.equal(torch.cat((whole[0], whole[1], whole[3]), dim=1), torch.cat(part, dim=1))
+
+
+def test_data_of_another_schedule_or_guidance_are_refused_by_name(
+    succeed: Text, refuse: Text, tmp_path: Path
+) -> None:
+    options = ("collect", "--backbone", "flexvar-digits", "--per-class", 2, "--out", tmp_path)
+    succeed(*options)
+    succeed(*options, "--schedule", "1,2,3,4", "--guidance", "flexvar")  # the defaults, spelt out
+    assert "(scale schedule 1-2-3-4, got 1-2-4)" in refuse(*options, "--schedule", "1,2,4")
+    assert "(guidance)" in refuse(*options, "--guidance", "llamagen")
+    assert "(sample_all_scales)" in refuse(*options, "--sample-all-scales")
 
 
 def test_images_for_training_are_no_samples(succeed: Text, tmp_path: Path) -> None:

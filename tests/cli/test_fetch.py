@@ -47,6 +47,12 @@ def test_without_a_network_the_next_step_is_named(refuse: Text, name: str) -> No
     assert "--weights FILE" in line
 
 
+@pytest.mark.parametrize("name", ["flexvar-d16", "flexvar-d20", "flexvar-d24", "flexvar"])
+def test_flexvar_comes_from_its_own_repository(refuse: Text, name: str) -> None:
+    line = refuse("fetch", name)
+    assert "repository jiaosiyu1999/FlexVAR for FlexVARd" in line
+
+
 def test_offline_mode_says_the_same(refuse: Text, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert "cannot reach the publisher's repository" in refuse("fetch", "var-d16")
@@ -71,7 +77,7 @@ def test_sampling_without_weights_says_how_to_get_them(refuse: Text, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["var-digits", "var-digits-l"])
+@pytest.mark.parametrize("name", ["var-digits", "var-digits-l", "flexvar-digits"])
 def test_models_of_the_package_have_nothing_to_fetch(refuse: Text, name: str) -> None:
     assert f"{name} has nothing to fetch" in refuse("fetch", name)
 

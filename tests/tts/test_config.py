@@ -75,6 +75,11 @@ def test_what_no_range_allows_is_refused(text, words, refused):
         parse_range(text, "label", 10)
 
 
+def test_a_range_beyond_reason_is_refused_before_it_is_built(refused):
+    with refused("seed '0-99999999999' names 100000000000 numbers", "10000000 are the most"):
+        parse_range("5,0-99999999999", "seed")
+
+
 @pytest.mark.parametrize(
     ("text", "start", "end", "plan"),
     [
@@ -83,8 +88,10 @@ def test_what_no_range_allows_is_refused(text, words, refused):
         ("8", 2, 3, (1, 8, 8, 1)),
         ("8", 4, 4, (1, 1, 1, 8)),
         ("1", 2, None, (1, 1, 1, 1)),
-        ("1,2,4,8", 2, None, (1, 2, 4, 8)),
-        (" 3, 1,1 ,2", 2, None, (3, 1, 1, 2)),
+        ("8", None, None, (1, 8, 8, 8)),
+        ("8", None, 3, (1, 8, 8, 1)),
+        ("1,2,4,8", None, None, (1, 2, 4, 8)),
+        (" 3, 1,1 ,2", None, None, (3, 1, 1, 2)),
     ],
 )
 def test_candidates_of_each_scale(text, start, end, plan):
@@ -107,6 +114,9 @@ def test_candidates_are_whole_numbers(text, refused):
         ("8", 2, 5, ("end-scale 5 is out of range",)),
         ("8", 2, 0, ("end-scale 0 is out of range",)),
         ("8", 3, 2, ("end-scale 2 is before start-scale 3",)),
+        ("8", None, 1, ("end-scale 1 is before start-scale 2",)),
+        ("1,2,4,8", 2, None, ("candidates '1,2,4,8' says it for every scale", "leave --start-scale")),
+        ("1,2,4,8", None, 4, ("candidates '1,2,4,8' says it for every scale",)),
     ],
 )
 def test_plans_that_do_not_fit_are_refused(text, start, end, words, refused):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tts.errors import UsageError
 from tts.interfaces import Proposals
 from tts.specs import ScorerRequest
 
@@ -20,4 +21,6 @@ class LikelihoodScorer:
 
 def build(request: ScorerRequest) -> LikelihoodScorer:
     """The likelihood scorer; it has no settings."""
+    if request.argument is not None:
+        raise UsageError(f"scorer likelihood takes no argument, got {request.argument!r}; leave it out")
     return LikelihoodScorer()

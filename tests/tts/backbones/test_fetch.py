@@ -105,7 +105,7 @@ def test_only_what_is_missing_is_downloaded(cache, monkeypatch):
     assert asked == [("FoundationVision/var", "var_d16.pth")]
 
 
-@pytest.mark.parametrize("name", ["var-digits", "var-digits-l"])
+@pytest.mark.parametrize("name", ["var-digits", "var-digits-l", "flexvar-digits"])
 def test_models_of_the_package_have_nothing_to_fetch(name):
     assert refusal(UsageError, fetch, PRESETS[name]).startswith(f"{name} has nothing to fetch")
 
