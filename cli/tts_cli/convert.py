@@ -22,6 +22,10 @@ def convert(
         str | None,
         typer.Option(help="Sides of the scales, like 1,2,3,4 or a name, where the weights do not say."),
     ] = None,
+    trained_side: Annotated[
+        int | None,
+        typer.Option(help="flexvar: largest side trained on, above which it is greedy. Default: 16."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name in records. Default: FAMILY-dDEPTH.")] = None,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -38,7 +42,8 @@ def convert(
 
     if (out / TRANSFORMER_FILE).exists() and not overwrite:
         raise UsageError(f"{out} already holds a converted model; choose another --out or pass --overwrite")
-    config = convert_files(transformer, tokenizer, ensure_writable_dir(out), family, name, schedule)
+    folder = ensure_writable_dir(out)
+    config = convert_files(transformer, tokenizer, folder, family, name, schedule, trained_side)
     net = config.transformer
     scales = ",".join(map(str, net.schedule))
     print(

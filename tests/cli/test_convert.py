@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 Text = Callable[..., str]
 Files = Callable[[Path], dict[str, bytes]]
@@ -49,10 +49,9 @@ def test_safetensors_without_a_schedule_need_one(
     succeed: Text, refuse: Text, converted: Any, tmp_path: Path
 ) -> None:
     folder = converted("var_tiny")
-    files = (
-        *("--transformer", folder / "transformer.safetensors"),
-        *("--tokenizer", folder / "tokenizer.safetensors"),
-    )
+    plain = tmp_path / "plain.safetensors"
+    save_file(load_file(folder / "transformer.safetensors"), plain)  # without the description of a conversion
+    files = ("--transformer", plain, "--tokenizer", folder / "tokenizer.safetensors")
     assert "pass --schedule" in refuse("convert", *files, "--out", tmp_path / "a")
     assert "scales 1,2,3,4" in succeed("convert", *files, "--schedule", "1,2,3,4", "--out", tmp_path / "b")
 

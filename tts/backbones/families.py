@@ -27,8 +27,9 @@ class Family:
     transformer's configuration from (state, schedule or None, schedule where nothing else says it), and
     ``infer_tokenizer`` a tokenizer's from (state, the transformer's). ``make_info`` makes the facts from
     (name, both configurations, sampling defaults, options) and ``backbone`` the adapter from what was
-    ``Loaded``, the device and the dtype. ``max_side`` is the largest last side of a free schedule, ``None``
-    where it is fixed; ``fallback`` is the schedule of converted weights that do not say theirs.
+    ``Loaded``, the device and the dtype. ``max_side`` is the largest last side of a free schedule (then the
+    configuration has a ``trained_side``, too), ``None`` where it is fixed; ``fallback`` is the schedule of
+    converted weights that do not say theirs.
     """
 
     name: str

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ TRANSFORMER_FILE = "transformer.safetensors"
 TOKENIZER_FILE = "tokenizer.safetensors"
 FOLDER_FORMAT = "scalewise-tts-backbone-1"
 FOLDER_FACTORY = "tts.backbones.build:build_folder"
+TRAINED_SIDE = "trained_side"
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 
 
@@ -202,10 +203,13 @@ def convert(
     family_name: str | None,
     name: str | None,
     schedule: str | None,
+    trained_side: int | None = None,
 ) -> FolderConfig:
     """Turn published files into a safetensors folder; both are loaded strictly before anything is written.
 
     Without ``family_name`` the transformer says which family it is of; ``schedule`` may be a name of it.
+    ``trained_side`` is the largest side trained on, for families with a free schedule. A folder that was
+    converted before keeps what is not given anew.
     """
     if name is not None and not NAME.fullmatch(name):
         raise UsageError(f"name {name!r} must be lower-case letters, digits and single dashes, like var-mine")
@@ -213,7 +217,8 @@ def convert(
     family = get_family(family_name) if family_name else recognise(states[0])
     check_family(states[0], family)
     sides = None if schedule is None else parse_schedule(schedule, family.schedules)
-    config = _infer_folder(states, family, name, sides)
+    config = _infer_folder(states, family, name, sides, _converted_before(transformer))
+    config = _with_trained_side(config, family, trained_side)
     family.make_info(config.name, config.transformer, config.tokenizer, config.sampling, BackboneOptions())
     family.build_transformer(states[0], config.transformer)
     family.build_tokenizer(states[1], config.tokenizer)
@@ -222,10 +227,38 @@ def convert(
     return config
 
 
+def _converted_before(transformer: Path) -> FolderConfig | None:
+    """What a file of ``tts convert`` says of itself; ``None`` for other files."""
+    if transformer.suffix != ".safetensors" or read_metadata(transformer).get("format") != FOLDER_FORMAT:
+        return None
+    return read_folder_config(transformer)
+
+
 def _infer_folder(
-    states: tuple[State, State], family: Family, name: str | None, schedule: Schedule | None
+    states: tuple[State, State],
+    family: Family,
+    name: str | None,
+    schedule: Schedule | None,
+    before: FolderConfig | None,
 ) -> FolderConfig:
-    transformer = family.infer_transformer(states[0], schedule, family.fallback)
+    fallback = before.transformer.schedule if before else family.fallback
+    transformer = family.infer_transformer(states[0], schedule, fallback)
     tokenizer = family.infer_tokenizer(states[1], transformer)
-    title = name or f"{family.name}-d{transformer.depth}"
-    return FolderConfig(title, family.name, transformer, tokenizer, family.sampling)
+    title = name or (before.name if before else f"{family.name}-d{transformer.depth}")
+    side = getattr(before.transformer, TRAINED_SIDE, None) if before else None
+    if side is not None:
+        transformer = replace(transformer, **{TRAINED_SIDE: side})
+    sampling = before.sampling if before else family.sampling
+    return FolderConfig(title, family.name, transformer, tokenizer, sampling)
+
+
+def _with_trained_side(config: FolderConfig, family: Family, side: int | None) -> FolderConfig:
+    """The configuration with another largest trained side, where the family has one."""
+    if side is None:
+        return config
+    limit = family.max_side(config.transformer)
+    if limit is None:
+        raise UsageError(f"a {family.title} has a fixed schedule, so no trained side; leave it out")
+    if not 1 <= side <= limit:
+        raise UsageError(f"trained-side {side} must be from 1 to the position table's side {limit}")
+    return replace(config, transformer=replace(config.transformer, **{TRAINED_SIDE: side}))

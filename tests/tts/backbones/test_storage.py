@@ -136,10 +136,48 @@ def test_a_name_that_nobody_could_type_is_refused(tmp_path, tiny_files, name):
 
 def test_a_converted_folder_can_be_converted_again(tmp_path, folder):
     files = (folder / TRANSFORMER_FILE, folder / TOKENIZER_FILE)
-    assert "--schedule" in refusal(convert, *files, tmp_path, None, None, None)
-    convert(*files, tmp_path, None, None, "1,2,3,4")
+    convert(*files, tmp_path, None, None, None)
     for name in (TRANSFORMER_FILE, TOKENIZER_FILE):
         assert sha256_file(tmp_path / name) == sha256_file(folder / name)
+
+
+def test_a_converted_flexvar_keeps_what_is_not_given_anew(tmp_path, tiny_files):
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    for folder in (first, second, third):
+        folder.mkdir()
+    convert(*tiny_files("flexvar_tiny"), first, None, "flexvar-mine", "1,2,4", 32)
+    again = convert(first / TRANSFORMER_FILE, first / TOKENIZER_FILE, second, None, None, None)
+    assert again == read_folder_config(first / TRANSFORMER_FILE)
+    assert (again.name, again.transformer.schedule, again.transformer.trained_side) == (
+        "flexvar-mine",
+        (1, 2, 4),
+        32,
+    )
+    changed = convert(first / TRANSFORMER_FILE, first / TOKENIZER_FILE, third, None, None, "8", 16)
+    assert changed.transformer.schedule == FLEXVAR_SCHEDULES["8"]
+    assert changed.transformer.trained_side == 16
+
+
+def test_above_the_trained_side_decoding_is_greedy(tmp_path, tiny_files):
+    convert(*tiny_files("flexvar_tiny"), tmp_path, None, None, "1,2,3,4", 2)
+    backbone = build_folder(request(folder_spec(tmp_path), tmp_path))
+    assert backbone.info.stochastic == (True, True, False, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "words"),
+    [
+        ("var_tiny", 16, "fixed schedule"),
+        ("flexvar_tiny", 0, "trained-side 0 must be from 1"),
+        ("flexvar_tiny", 33, "position table's side 32"),
+    ],
+)
+def test_a_trained_side_must_fit(tmp_path, tiny_files, name, side, words):
+    files = tiny_files(name)
+    schedule = "1,2,3,4"
+    message = refusal(convert, *files, tmp_path, None, None, schedule, side, kind=UsageError)
+    assert words in message
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_written_where_the_files_do_not_fit(tmp_path, tiny_files, synthetic_state):
