@@ -21,8 +21,12 @@ MAX_LOG_SCALE = math.log(100)
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerSizes:
-    """Sizes of the shared parts; width and heads of the published models are 64 and 1 times the depth."""
+    """Sizes of the shared parts; width and heads of the published models are 64 and 1 times the depth.
 
+    ``schedule`` holds the side of each scale. Stored descriptions keep the order of the fields.
+    """
+
+    schedule: tuple[int, ...]
     depth: int
     width: int
     heads: int

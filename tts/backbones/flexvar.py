@@ -26,7 +26,6 @@ class FlexVarConfig(TransformerSizes):
     any schedule, and ``trained_side`` the largest side trained on (the published ``max_pn``).
     """
 
-    schedule: Schedule
     codebook_size: int = 8912
     table: int = 32
     trained_side: int = 16

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from tts.backbones.flexvae import FlexVae, FlexVaeConfig
 from tts.backbones.flexvar import FlexVarConfig, FlexVarTransformer, Schedule
 from tts.backbones.var_weights import infer_sizes, infer_widths
@@ -33,7 +31,7 @@ def infer_flexvar_config(
             f"schedule {','.join(map(str, sides))} ends at side {sides[-1]}, the model's position table has"
             f" {table}; pass --schedule 1,2,3,… up to {table}"
         )
-    return FlexVarConfig(schedule=sides, **asdict(sizes), table=table)
+    return FlexVarConfig(schedule=sides, **sizes, table=table)
 
 
 def infer_flexvae_config(state: State) -> FlexVaeConfig:

@@ -19,7 +19,6 @@ from tts.backbones.blocks import Block, ScaleTransformer, SharedAdaLin, Transfor
 class VarConfig(TransformerSizes):
     """A VAR transformer; ``shared_adaln`` is one adaLN layer for the whole net (512x512)."""
 
-    schedule: tuple[int, ...]
     codebook_size: int = 4096
     shared_adaln: bool = False
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 
 import torch
 
-from tts.backbones.blocks import HEAD_DIM, TransformerSizes
+from tts.backbones.blocks import HEAD_DIM
 from tts.backbones.var import VarConfig, VarTransformer
 from tts.backbones.vqvae import GROUPS, Vqvae, VqvaeConfig
 from tts.backbones.weights import State, build_net, count, need
@@ -41,8 +40,8 @@ def infer_schedule(state: State, given: Schedule | None, fallback: Schedule | No
     return schedule
 
 
-def infer_sizes(state: State, title: str) -> TransformerSizes:
-    """Depth, width, heads, classes, codebook and channels of a transformer with VAR's blocks."""
+def infer_sizes(state: State, title: str) -> dict[str, int]:
+    """Depth, width, heads, classes, codebook and channels of a transformer with VAR's blocks, by field."""
     what = f"{title} transformer"
     classes, width = need(state, "class_emb.weight", what, 2).shape
     scale = need(state, "blocks.0.attn.scale_mul_1H11", what, 4)
@@ -54,14 +53,14 @@ def infer_sizes(state: State, title: str) -> TransformerSizes:
         raise CheckpointError(
             f"width {width} is not heads x {HEAD_DIM} ({scale.shape[1]} heads); not a {title}"
         )
-    return TransformerSizes(
-        depth=count(state, r"blocks\.(\d+)\."),
-        width=width,
-        heads=scale.shape[1],
-        classes=classes - 1,
-        codebook_size=need(state, "head.weight", what, 2).shape[0],
-        channels=need(state, "word_embed.weight", what, 2).shape[1],
-    )
+    return {
+        "depth": count(state, r"blocks\.(\d+)\."),
+        "width": width,
+        "heads": scale.shape[1],
+        "classes": classes - 1,
+        "codebook_size": need(state, "head.weight", what, 2).shape[0],
+        "channels": need(state, "word_embed.weight", what, 2).shape[1],
+    }
 
 
 def infer_var_config(
@@ -73,7 +72,7 @@ def infer_var_config(
     """
     sizes = infer_sizes(state, "VAR")
     sides = infer_schedule(state, schedule, fallback)
-    return VarConfig(schedule=sides, **asdict(sizes), shared_adaln="shared_ada_lin.1.weight" in state)
+    return VarConfig(schedule=sides, **sizes, shared_adaln="shared_ada_lin.1.weight" in state)
 
 
 def infer_widths(state: State, keys: list[str], title: str) -> tuple[int, tuple[int, ...]]:

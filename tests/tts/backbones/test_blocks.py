@@ -7,7 +7,9 @@ import torch
 
 from tts.backbones.blocks import KVCache, ScaleTransformer, TransformerSizes, block_causal_mask
 
-SIZES = TransformerSizes(depth=2, width=128, heads=2, classes=3, codebook_size=7, channels=4)
+SIZES = TransformerSizes(
+    schedule=(1, 2, 3), depth=2, width=128, heads=2, classes=3, codebook_size=7, channels=4
+)
 LENGTHS = (1, 4, 9)
 
 

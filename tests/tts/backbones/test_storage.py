@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -593,3 +594,9 @@ def test_without_weights_of_a_flexvar_the_next_step_is_named(name):
     message = refusal(load_published, request(PRESETS[name]))
     assert message.startswith(f"no transformer weights for {name}; run 'tts fetch {name}'")
     assert "--weights" in message
+
+
+@pytest.mark.parametrize("name", ["var-digits", "var-digits-l", "flexvar-digits"])
+def test_an_embedded_model_is_described_as_training_would_write_it(name):
+    file = embedded_folder(name)[0]
+    assert read_metadata(file)["config"] == json.dumps(asdict(read_folder_config(file)))
