@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 from tts.errors import UsageError
 from tts.noise_streams import Stream
-from tts.specs import BackboneOptions, BackboneSpec, Guidance
-
-Sides = tuple[int, ...]
+from tts.specs import BackboneOptions, BackboneSpec, Guidance, Schedule
 
 FIRST_SELECTED = 2
 """The paper's ST: the first scale is one token that acts as a bias, and selecting it costs diversity."""
@@ -59,7 +57,7 @@ def choose_options(spec: BackboneSpec, choices: Choices) -> BackboneOptions:
     )
 
 
-def _choose_schedule(spec: BackboneSpec, text: str | None) -> Sides | None:
+def _choose_schedule(spec: BackboneSpec, text: str | None) -> Schedule | None:
     if text is None:
         return None
     sides = parse_schedule(text, spec.schedules, spec.max_side)
@@ -156,7 +154,9 @@ def parse_scales(text: str, scales: int) -> tuple[int, ...]:
     return tuple(scale - 1 for scale in chosen)
 
 
-def parse_schedule(text: str, named: Mapping[str, Sides] | None = None, limit: int | None = None) -> Sides:
+def parse_schedule(
+    text: str, named: Mapping[str, Schedule] | None = None, limit: int | None = None
+) -> Schedule:
     """Sides of the scales from text like ``1,2,3,4``, or from the name of a schedule."""
     if named and text.strip() in named:
         return named[text.strip()]
@@ -169,7 +169,7 @@ def parse_schedule(text: str, named: Mapping[str, Sides] | None = None, limit: i
     return sides
 
 
-def check_schedule(sides: Sides, limit: int | None = None) -> None:
+def check_schedule(sides: Schedule, limit: int | None = None) -> None:
     """Refuse a schedule that does not increase from 1, in two scales at least, up to ``limit`` at most."""
     text = ",".join(map(str, sides))
     if sides[:1] != (1,):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from tts.interfaces import Backbone
 
+Schedule = tuple[int, ...]
+"""The side of each scale, coarse to fine."""
+
 
 def load_attribute(target: str) -> Any:
     """Import what a ``"module:attribute"`` string names."""
@@ -79,7 +82,7 @@ class BackboneSpec:
     family: str
     factory: str
     summary: str
-    schedule: tuple[int, ...]
+    schedule: Schedule
     classes: int
     codebook_size: int
     channels: int
@@ -88,7 +91,7 @@ class BackboneSpec:
     collect: CollectDefaults = CollectDefaults()
     guidance: tuple[Guidance, ...] = (VAR_GUIDANCE,)
     max_side: int | None = None
-    schedules: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    schedules: dict[str, Schedule] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     repo: str | None = None
     files: dict[str, str] = field(default_factory=dict)
@@ -103,7 +106,7 @@ class BackboneOptions:
     also at scales where the publishers decode greedily.
     """
 
-    schedule: tuple[int, ...] | None = None
+    schedule: Schedule | None = None
     guidance: Guidance | None = None
     sample_all_scales: bool = False
 

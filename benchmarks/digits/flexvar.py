@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from digits import flexvae
 from digits.flexvae import SCHEDULE
-from digits.training import Recipe, balanced_images, fit, half, parameters
-from digits.var import ENCODE, LABEL_DROP, POOL, STRIDE, initialise
+from digits.training import Recipe, fit, half, parameters
+from digits.var import LABEL_DROP, TokenPool, initialise
 from tts.backbones.flexvae import FlexVae
 from tts.backbones.flexvar import FlexVarConfig, FlexVarTransformer, upsampled_inputs
 from tts.backbones.presets import SPECS
@@ -52,21 +52,6 @@ def teacher_inputs(code: FlexVae, tokens: Tensor, schedule: tuple[int, ...]) -> 
     return upsampled_inputs(code.code_maps(tokens, schedule))
 
 
-class TokenPool:
-    """Tokens of augmented training images, encoded once and drawn from in a fixed, balanced order."""
-
-    def __init__(self, code: FlexVae, images: int = POOL) -> None:
-        parts = [balanced_images(step, ENCODE) for step in range(images // ENCODE)]
-        with torch.no_grad():
-            self.tokens = torch.cat([code.encode(pixels * 2 - 1, SCHEDULE) for pixels, _ in parts])
-        self.labels = torch.cat([labels for _, labels in parts])
-
-    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor]:
-        """Tokens (B, L) and labels (B,) of one step; the stride visits every image, classes in turn."""
-        index = torch.arange(step * size, (step + 1) * size) * STRIDE % len(self.labels)
-        return self.tokens[index], self.labels[index]
-
-
 def sine_table(width: int, side: int) -> Tensor:
     """The published initial position table (1, D, S, S): sines down, cosines across."""
     frequency = 10000.0 ** (-2 * torch.arange(width // 2) / width)
@@ -83,7 +68,7 @@ def train(code: FlexVae, recipe: Recipe = RECIPE, config: FlexVarConfig = CONFIG
     net = FlexVarTransformer(config)
     initialise(net)
     net.pos_1LC = nn.Parameter(sine_table(config.width, config.table))
-    pool = TokenPool(code)
+    pool = TokenPool(lambda images: code.encode(images, SCHEDULE))
 
     def loss(step: int) -> Tensor:
         tokens, labels = pool.batch(step, recipe.batch)

@@ -6,6 +6,7 @@ Axis letters: B images, L tokens of all scales, V codes, C code channels.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,10 +80,11 @@ def teacher_inputs(code: Vqvae, tokens: Tensor) -> Tensor:
 class TokenPool:
     """Tokens of augmented training images, encoded once and drawn from in a fixed, balanced order."""
 
-    def __init__(self, code: Vqvae, images: int = POOL) -> None:
+    def __init__(self, encode: Callable[[Tensor], Tensor], images: int = POOL) -> None:
+        """``encode`` gives token maps (B, L) of images (B, 3, S, S) in [-1, 1]."""
         parts = [balanced_images(step, ENCODE) for step in range(images // ENCODE)]
         with torch.no_grad():
-            self.tokens = torch.cat([code.encode(pixels * 2 - 1) for pixels, _ in parts])
+            self.tokens = torch.cat([encode(pixels * 2 - 1) for pixels, _ in parts])
         self.labels = torch.cat([labels for _, labels in parts])
 
     def batch(self, step: int, size: int) -> tuple[Tensor, Tensor]:
@@ -98,7 +100,7 @@ def train(variant: Variant, code: Vqvae) -> VarTransformer:
     generator = torch.Generator().manual_seed(recipe.seed)
     net = VarTransformer(variant.config)
     initialise(net)
-    pool = TokenPool(code)
+    pool = TokenPool(code.encode)
 
     def loss(step: int) -> Tensor:
         tokens, labels = pool.batch(step, recipe.batch)

@@ -36,8 +36,8 @@ def convert(
       tts convert --transformer var_d16.pth --tokenizer vae_ch160v4096z32.pth --out var-d16
       tts convert --family flexvar --transformer mine.pth --tokenizer FlexVAE.pth --schedule 8 --out mine
     """
+    from tts.backbones.convert import convert as convert_files
     from tts.backbones.storage import TRANSFORMER_FILE
-    from tts.backbones.storage import convert as convert_files
     from tts.io import ensure_writable_dir
 
     if (out / TRANSFORMER_FILE).exists() and not overwrite:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 import torch
@@ -119,6 +120,35 @@ def converted(
         return out
 
     return make
+
+
+@pytest.fixture(scope="session")
+def published_flexvar(succeed: Succeed, tiny_files: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny FlexVAR, converted from files as the authors publish them."""
+    out = tmp_path_factory.mktemp("published") / "flexvar"
+    transformer, tokenizer = tiny_files("flexvar_tiny")
+    parts = ("--transformer", transformer, "--tokenizer", tokenizer)
+    succeed("convert", *parts, "--schedule", "1,2,3,4", "--out", out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def flexvar(
+    succeed: Succeed, tiny_files: Any, synthetic_state: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same with the same codes, but a small encoder and decoder, so that large grids are quick."""
+    from tts.backbones.flexvae import FlexVae, FlexVaeConfig
+
+    root = tmp_path_factory.mktemp("small")
+    config = FlexVaeConfig(codebook_size=64, channels=32, latent=8, width=32, multipliers=(1, 2), blocks=1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        state = FlexVae(config).state_dict()
+    codes = "quantize.embedding.weight"
+    torch.save({"model": {**state, codes: synthetic_state("flexvae_tiny")[codes]}}, root / "vae.pth")
+    parts = ("--transformer", tiny_files("flexvar_tiny")[0], "--tokenizer", root / "vae.pth")
+    succeed("convert", *parts, "--schedule", "1,2,3,4", "--out", root / "flexvar")
+    return root / "flexvar"
 
 
 class Payload:

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tts.specs import Schedule
+
 HEAD_DIM = 64
 MAX_LOG_SCALE = math.log(100)
 
@@ -26,7 +28,7 @@ class TransformerSizes:
     ``schedule`` holds the side of each scale. Stored descriptions keep the order of the fields.
     """
 
-    schedule: tuple[int, ...]
+    schedule: Schedule
     depth: int
     width: int
     heads: int

@@ -12,16 +12,15 @@ import torch
 from tts.backbones.weights import State
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import Backbone, BackboneInfo
-from tts.specs import BackboneOptions, Guidance, SamplingDefaults, load_attribute
+from tts.specs import BackboneOptions, Guidance, SamplingDefaults, Schedule, load_attribute
 
-Schedule = tuple[int, ...]
 Loaded = tuple[BackboneInfo, Any, Any, tuple[Path, ...]]
 """Facts, transformer, tokenizer, and the files of their weights."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """The parts of one family. Configurations are frozen dataclasses; nothing here knows their fields.
+    """The parts of one family. A transformer's configuration is a ``TransformerSizes``.
 
     ``recognises`` says whether a transformer's state is of this family. ``infer_transformer`` reads a
     transformer's configuration from (state, schedule or None, schedule where nothing else says it), and

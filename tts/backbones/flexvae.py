@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tts.backbones.vqvae import GROUPS, Downsample, ResidualBlock, Upsample
-
-Schedule = tuple[int, ...]
+from tts.specs import Schedule
 
 
 @dataclass(frozen=True)

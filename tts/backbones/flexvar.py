@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tts.backbones.blocks import ScaleTransformer, TransformerSizes
-
-Schedule = tuple[int, ...]
+from tts.specs import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)

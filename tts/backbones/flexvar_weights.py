@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from tts.backbones.flexvae import FlexVae, FlexVaeConfig
-from tts.backbones.flexvar import FlexVarConfig, FlexVarTransformer, Schedule
+from tts.backbones.flexvar import FlexVarConfig, FlexVarTransformer
 from tts.backbones.var_weights import infer_sizes, infer_widths
 from tts.backbones.weights import State, build_net, count, need
 from tts.errors import CheckpointError
+from tts.specs import Schedule
 
 TITLE = "FlexVAR"
 

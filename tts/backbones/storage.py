@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tts.backbones.families import FAMILIES, Family, Loaded, Schedule, check_family, get_family, recognise
+from tts.backbones.families import FAMILIES, Loaded, check_family, get_family
 from tts.backbones.presets import SPECS
 from tts.backbones.weights import DERIVED, State, read_state
-from tts.config import parse_schedule
+from tts.config import check_schedule
 from tts.errors import CheckpointError, PluginError, UsageError
 from tts.io import read_metadata, save_tensors, sha256_file
-from tts.registry import NAME
 from tts.specs import BackboneOptions, BackboneRequest, BackboneSpec, SamplingDefaults
 
 TRANSFORMER_FILE = "transformer.safetensors"
 TOKENIZER_FILE = "tokenizer.safetensors"
 FOLDER_FORMAT = "scalewise-tts-backbone-1"
 FOLDER_FACTORY = "tts.backbones.build:build_folder"
-TRAINED_SIDE = "trained_side"
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 
 
@@ -129,19 +126,14 @@ def read_folder_config(file: Path) -> FolderConfig:
             "sampling": SamplingDefaults,
         }
         built = {key: kind(**_tuples(content[key])) for key, kind in sections.items()}
-        _check_stored(built["transformer"].schedule)
+        check_schedule(built["transformer"].schedule)
         return FolderConfig(name, family, **built)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except PluginError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
         raise CheckpointError(
             f"{str(file)!r} has a damaged description ({error}); convert it again"
         ) from None
-
-
-def _check_stored(schedule: object) -> None:
-    """``ValueError`` for what cannot be a schedule."""
-    sides = schedule if isinstance(schedule, tuple) else ()
-    if len(sides) < 2 or sides[0] != 1 or any(a >= b for a, b in itertools.pairwise(sides)):
-        raise ValueError(f"schedule {schedule!r}")
 
 
 def _tuples(fields: dict[str, object]) -> dict[str, object]:
@@ -194,71 +186,3 @@ def write_tokenizer(path: Path, state: State) -> None:
 
 def _storable(state: State) -> dict[str, torch.Tensor]:
     return {key: value.contiguous() for key, value in state.items() if not key.endswith(DERIVED)}
-
-
-def convert(
-    transformer: Path,
-    tokenizer: Path,
-    out: Path,
-    family_name: str | None,
-    name: str | None,
-    schedule: str | None,
-    trained_side: int | None = None,
-) -> FolderConfig:
-    """Turn published files into a safetensors folder; both are loaded strictly before anything is written.
-
-    Without ``family_name`` the transformer says which family it is of; ``schedule`` may be a name of it.
-    ``trained_side`` is the largest side trained on, for families with a free schedule. A folder that was
-    converted before keeps what is not given anew.
-    """
-    if name is not None and not NAME.fullmatch(name):
-        raise UsageError(f"name {name!r} must be lower-case letters, digits and single dashes, like var-mine")
-    states = read_state(transformer), read_state(tokenizer)
-    family = get_family(family_name) if family_name else recognise(states[0])
-    check_family(states[0], family)
-    sides = None if schedule is None else parse_schedule(schedule, family.schedules)
-    config = _infer_folder(states, family, name, sides, _converted_before(transformer))
-    config = _with_trained_side(config, family, trained_side)
-    family.make_info(config.name, config.transformer, config.tokenizer, config.sampling, BackboneOptions())
-    family.build_transformer(states[0], config.transformer)
-    family.build_tokenizer(states[1], config.tokenizer)
-    write_tokenizer(out / TOKENIZER_FILE, states[1])
-    write_transformer(out / TRANSFORMER_FILE, states[0], config)
-    return config
-
-
-def _converted_before(transformer: Path) -> FolderConfig | None:
-    """What a file of ``tts convert`` says of itself; ``None`` for other files."""
-    if transformer.suffix != ".safetensors" or read_metadata(transformer).get("format") != FOLDER_FORMAT:
-        return None
-    return read_folder_config(transformer)
-
-
-def _infer_folder(
-    states: tuple[State, State],
-    family: Family,
-    name: str | None,
-    schedule: Schedule | None,
-    before: FolderConfig | None,
-) -> FolderConfig:
-    fallback = before.transformer.schedule if before else family.fallback
-    transformer = family.infer_transformer(states[0], schedule, fallback)
-    tokenizer = family.infer_tokenizer(states[1], transformer)
-    title = name or (before.name if before else f"{family.name}-d{transformer.depth}")
-    side = getattr(before.transformer, TRAINED_SIDE, None) if before else None
-    if side is not None:
-        transformer = replace(transformer, **{TRAINED_SIDE: side})
-    sampling = before.sampling if before else family.sampling
-    return FolderConfig(title, family.name, transformer, tokenizer, sampling)
-
-
-def _with_trained_side(config: FolderConfig, family: Family, side: int | None) -> FolderConfig:
-    """The configuration with another largest trained side, where the family has one."""
-    if side is None:
-        return config
-    limit = family.max_side(config.transformer)
-    if limit is None:
-        raise UsageError(f"a {family.title} has a fixed schedule, so no trained side; leave it out")
-    if not 1 <= side <= limit:
-        raise UsageError(f"trained-side {side} must be from 1 to the position table's side {limit}")
-    return replace(config, transformer=replace(config.transformer, **{TRAINED_SIDE: side}))

@@ -29,7 +29,8 @@ class VarState:
         self.batch = labels.shape[0]
         self.cfg = cfg
         self.scale = 0
-        if cfg != VAR_GUIDANCE.off:  # the second half of the rows is the unconditional one
+        self.guided = cfg != VAR_GUIDANCE.off
+        if self.guided:  # the second half of the rows is the unconditional one
             labels = torch.cat((labels, torch.full_like(labels, backbone.info.classes)))
         self.condition = self.transformer.condition(labels)  # R D
         self.modulations = self.transformer.modulations(self.condition)
@@ -50,7 +51,7 @@ class VarState:
 
     def _guide(self, logits: Tensor) -> Tensor:
         """(1 + t) cond - t uncond with t growing linearly from 0 to cfg over the scales."""
-        if self.cfg == VAR_GUIDANCE.off:
+        if not self.guided:
             return logits
         conditional, unconditional = logits.chunk(2)
         t = self.cfg * self.scale / (len(self.transformer.config.schedule) - 1)

@@ -11,8 +11,7 @@ from tts.backbones.var import VarConfig, VarTransformer
 from tts.backbones.vqvae import GROUPS, Vqvae, VqvaeConfig
 from tts.backbones.weights import State, build_net, count, need
 from tts.errors import CheckpointError
-
-Schedule = tuple[int, ...]
+from tts.specs import Schedule
 
 
 def infer_schedule(state: State, given: Schedule | None, fallback: Schedule | None) -> Schedule:

@@ -7,10 +7,11 @@ import torch
 
 from tts.backbones import storage
 from tts.backbones.build import build_embedded, build_folder, build_published
+from tts.backbones.convert import convert
 from tts.backbones.families import FAMILIES, get_family
 from tts.backbones.flexvar_adapter import FlexVarBackbone
 from tts.backbones.presets import SPECS
-from tts.backbones.storage import convert, folder_spec
+from tts.backbones.storage import folder_spec
 from tts.backbones.var_adapter import VarBackbone
 from tts.errors import CheckpointError, UsageError
 from tts.specs import BackboneRequest, load_attribute

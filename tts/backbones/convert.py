@@ -1,0 +1,93 @@
+"""From published files to a safetensors folder that says everything of its model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tts.backbones.families import Family, check_family, get_family, recognise
+from tts.backbones.storage import (
+    FOLDER_FORMAT,
+    TOKENIZER_FILE,
+    TRANSFORMER_FILE,
+    FolderConfig,
+    read_folder_config,
+    write_tokenizer,
+    write_transformer,
+)
+from tts.backbones.weights import State, read_state
+from tts.config import parse_schedule
+from tts.errors import UsageError
+from tts.io import read_metadata
+from tts.registry import NAME
+from tts.specs import BackboneOptions, Schedule
+
+TRAINED_SIDE = "trained_side"
+
+
+def convert(
+    transformer: Path,
+    tokenizer: Path,
+    out: Path,
+    family_name: str | None,
+    name: str | None,
+    schedule: str | None,
+    trained_side: int | None = None,
+) -> FolderConfig:
+    """Turn published files into a safetensors folder; both are loaded strictly before anything is written.
+
+    Without ``family_name`` the transformer says which family it is of; ``schedule`` may be a name of it.
+    ``trained_side`` is the largest side trained on, for families with a free schedule. A folder that was
+    converted before keeps what is not given anew.
+    """
+    if name is not None and not NAME.fullmatch(name):
+        raise UsageError(f"name {name!r} must be lower-case letters, digits and single dashes, like var-mine")
+    states = read_state(transformer), read_state(tokenizer)
+    family = get_family(family_name) if family_name else recognise(states[0])
+    check_family(states[0], family)
+    sides = None if schedule is None else parse_schedule(schedule, family.schedules)
+    config = _infer_folder(states, family, name, sides, _converted_before(transformer))
+    config = _with_trained_side(config, family, trained_side)
+    family.make_info(config.name, config.transformer, config.tokenizer, config.sampling, BackboneOptions())
+    family.build_transformer(states[0], config.transformer)
+    family.build_tokenizer(states[1], config.tokenizer)
+    write_tokenizer(out / TOKENIZER_FILE, states[1])
+    write_transformer(out / TRANSFORMER_FILE, states[0], config)
+    return config
+
+
+def _converted_before(transformer: Path) -> FolderConfig | None:
+    """What a file of ``tts convert`` says of itself; ``None`` for other files."""
+    if transformer.suffix != ".safetensors" or read_metadata(transformer).get("format") != FOLDER_FORMAT:
+        return None
+    return read_folder_config(transformer)
+
+
+def _infer_folder(
+    states: tuple[State, State],
+    family: Family,
+    name: str | None,
+    schedule: Schedule | None,
+    before: FolderConfig | None,
+) -> FolderConfig:
+    fallback = before.transformer.schedule if before else family.fallback
+    transformer = family.infer_transformer(states[0], schedule, fallback)
+    tokenizer = family.infer_tokenizer(states[1], transformer)
+    title = name or (before.name if before else f"{family.name}-d{transformer.depth}")
+    side = getattr(before.transformer, TRAINED_SIDE, None) if before else None
+    if side is not None:
+        transformer = replace(transformer, **{TRAINED_SIDE: side})
+    sampling = before.sampling if before else family.sampling
+    return FolderConfig(title, family.name, transformer, tokenizer, sampling)
+
+
+def _with_trained_side(config: FolderConfig, family: Family, side: int | None) -> FolderConfig:
+    """The configuration with another largest trained side, where the family has one."""
+    if side is None:
+        return config
+    limit = family.max_side(config.transformer)
+    if limit is None:
+        raise UsageError(f"a {family.title} has a fixed schedule, so no trained side; leave it out")
+    if not 1 <= side <= limit:
+        raise UsageError(f"trained-side {side} must be from 1 to the position table's side {limit}")
+    return replace(config, transformer=replace(config.transformer, **{TRAINED_SIDE: side}))
