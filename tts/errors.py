@@ -22,6 +22,23 @@ class RunError(TtsError):
     """A run that started properly has failed (exit code 1)."""
 
 
+class Stopped(RunError):
+    """A signal asked the run to stop, and it did so in good order; ``remark`` says how to go on."""
+
+    def __init__(self, number: int, remark: str) -> None:
+        name = {2: "interrupted", 15: "terminated"}.get(number, f"stopped by signal {number}")
+        super().__init__(f"{name}; {remark}")
+        self.exit_code = 128 + number
+
+
+class PeerError(TtsError):
+    """Another process of this run has failed and says why; this one ends with its exit code, in silence."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("")
+        self.exit_code = exit_code
+
+
 class PluginError(UsageError):
     """A plugin that the run asks for is missing, broken or ambiguous."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from tts.config import Choices, choose_options
+from tts.engine.launch import Launch
 from tts.errors import PluginError, UsageError
 from tts.interfaces import Backbone, Scorer, Selector
 from tts.manager import get_plugins
@@ -27,10 +28,15 @@ FALLBACK_SCORER = "likelihood"
 
 
 def torch_device(text: str) -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; it must be there."""
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; it must be there.
+
+    Under ``torchrun``, ``auto`` and ``cuda`` are the GPU of this process's local rank.
+    """
+    if text in ("auto", "cuda") and torch.cuda.is_available():
+        launch = Launch.from_environment()
+        local = launch.local_rank % torch.cuda.device_count()
+        return torch.device(f"cuda:{local}" if launch.together else "cuda")
     if text == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, index = text.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):

@@ -49,7 +49,8 @@ class RootGroup(TyperGroup):
         try:
             code = super().main(*args, **kwargs) or 0
         except TtsError as error:
-            _say(f"error: {_one_line(str(error))}")
+            if str(error):
+                _say(f"error: {_one_line(str(error))}")
             code = error.exit_code
         except typer.TyperException as error:
             _say(_usage_message(error))
