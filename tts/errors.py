@@ -22,7 +22,7 @@ class RunError(TtsError):
     """A run that started properly has failed (exit code 1)."""
 
 
-class Stopped(RunError):
+class StoppedError(RunError):
     """A signal asked the run to stop, and it did so in good order; ``remark`` says how to go on."""
 
     def __init__(self, number: int, remark: str) -> None:

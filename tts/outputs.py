@@ -1,21 +1,19 @@
-"""What ``tts sample`` writes: PNG files, a grid, an npz, token maps, scores, and how it was all made."""
+"""The layouts of what ``tts sample`` writes: names of files, the npz, the picture of the first images."""
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from tts.errors import UsageError
-from tts.io import atomic_path, ensure_writable_dir, read_json, save_png, save_tensors, to_uint8, write_json
-from tts.pipeline import Batch, Item
+from tts.errors import CheckpointError
+from tts.io import atomic_path, read_json
+from tts.pipeline import Item
 
 RECORD = "run.json"
 IMAGES = "images"
@@ -23,7 +21,6 @@ TOKENS = "tokens.safetensors"
 TRACE = "trace.safetensors"
 NPZ = "samples.npz"
 GRID = "grid.png"
-STAGING = ".unfinished"
 GRID_ROWS, GRID_COLUMNS, GRID_CELL = 16, 16, 64
 
 Pixels = NDArray[np.uint8]
@@ -34,39 +31,17 @@ def image_path(folder: Path, item: Item) -> Path:
     return folder / IMAGES / f"{item.label:04d}" / f"{item.seed:06d}.png"
 
 
-def prepare_folder(out: Path, settings: dict[str, Any], overwrite: bool) -> Path:
-    """The folder to write into; refuses one that holds another run, naming what differs.
-
-    A run that is to be overwritten stays whole until the new one, in a folder inside, is finished.
-    """
-    ensure_writable_dir(out)
-    record = out / RECORD
-    if record.is_file() and not overwrite:
-        content = read_json(record)
-        before = content.get("settings", {}) if isinstance(content, dict) else {}
-        differing = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
-        if differing:
-            raise UsageError(
-                f"{out} holds a run with other settings ({', '.join(differing)});"
-                " choose another --out or pass --overwrite"
-            )
-    folder = out
-    if overwrite and record.is_file():
-        folder = out / STAGING
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    write_json(folder / RECORD, {"finished": False, "settings": settings})
-    return folder
-
-
-def replace_run(out: Path, folder: Path) -> None:
-    """Put the finished run of ``folder`` in the place of the one in ``out``; other files there stay."""
-    shutil.rmtree(out / IMAGES, ignore_errors=True)
-    for name in (TOKENS, TRACE, NPZ, GRID, RECORD):
-        (out / name).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        path.replace(out / path.name)
-    folder.rmdir()
+def recorded_speed(folder: Path) -> float | None:
+    """Images per second of one process, as the run recorded them; ``None`` without a record."""
+    if not (folder / RECORD).is_file():
+        return None
+    try:
+        speed: float | None = read_json(folder / RECORD)["timing"]["images_per_second"]
+        return speed
+    except (KeyError, TypeError):
+        raise CheckpointError(
+            f"{folder / RECORD} is no record of 'tts sample'; give its output folder"
+        ) from None
 
 
 class NpzWriter:
@@ -80,7 +55,7 @@ class NpzWriter:
         self.items = items
         self._target = atomic_path(path)
         self._zip = zipfile.ZipFile(self._target.__enter__(), "w", zipfile.ZIP_STORED)
-        self._images: IO[bytes] = self._zip.open("arr_0.npy", "w", force_zip64=True)
+        self._images: IO[bytes] = self._zip.open(_member("arr_0"), "w", force_zip64=True)
         shape = (len(items), size, size, 3)
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._images, header)
@@ -103,10 +78,15 @@ class NpzWriter:
                 ("arr_1", [i.label for i in self.items]),
                 ("seeds", [i.seed for i in self.items]),
             ):
-                with self._zip.open(f"{name}.npy", "w") as file:
+                with self._zip.open(_member(name), "w") as file:
                     np.lib.format.write_array(file, np.asarray(values, dtype=np.int64))
         self._zip.close()
         self._target.__exit__(kind, error, trace)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """An array's entry, without the time, so that equal contents make equal files."""
+    return zipfile.ZipInfo(f"{name}.npy")
 
 
 class Grid:
@@ -117,10 +97,19 @@ class Grid:
 
     def add(self, item: Item, pixels: Pixels) -> None:
         """Keep an image (S, S, 3) while there is room."""
-        if item.label in self.rows or len(self.rows) < GRID_ROWS:
-            row = self.rows.setdefault(item.label, [])
-            if len(row) < GRID_COLUMNS:
-                row.append(pixels)
+        if self.wants(item):
+            self.rows.setdefault(item.label, []).append(pixels)
+
+    def wants(self, item: Item) -> bool:
+        """Whether there is room for an image of the item's class."""
+        if item.label not in self.rows:
+            return len(self.rows) < GRID_ROWS
+        return len(self.rows[item.label]) < GRID_COLUMNS
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room at all."""
+        return len(self.rows) == GRID_ROWS and all(len(row) == GRID_COLUMNS for row in self.rows.values())
 
     def picture(self) -> Pixels:
         """The grid (H, W, 3); small images are enlarged by a whole factor."""
@@ -132,77 +121,3 @@ class Grid:
             np.concatenate([*row, *[blank] * (columns - len(row))], axis=1) for row in self.rows.values()
         ]
         return np.concatenate(lines, axis=0).repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-class SampleWriter:
-    """Writes batches as they come and the rest at the end; every file appears whole or not at all."""
-
-    def __init__(
-        self,
-        out: Path,
-        items: Sequence[Item],
-        size: int,
-        formats: frozenset[str],
-        uint8_rule: str,
-        metadata: dict[str, str],
-    ) -> None:
-        self.out, self.items, self.uint8_rule, self.metadata = out, items, uint8_rule, metadata
-        self.png = "png" in formats
-        self.npz = NpzWriter(out / NPZ, items, size) if "npz" in formats else None
-        self.grid = Grid()
-        self.batches: list[Batch] = []
-
-    def append(self, batch: Batch) -> None:
-        """Write a batch's images; its tokens and scores are kept for the end."""
-        assert batch.result.images is not None
-        pixels = to_uint8(batch.result.images, self.uint8_rule)
-        for item, image in zip(batch.items, pixels, strict=True):
-            self.grid.add(item, image)
-            if self.png:
-                path = image_path(self.out, item)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                save_png(path, image)
-        if self.npz:
-            self.npz.append(pixels)
-        self.batches.append(without_images(batch))
-
-    def __enter__(self) -> SampleWriter:
-        """Write inside a ``with`` block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Finish the npz, or remove what is half written."""
-        if self.npz:
-            self.npz.__exit__(kind, error, trace)
-
-    def finish(self, save_tokens: bool, save_trace: bool, record: dict[str, Any]) -> None:
-        """Write the grid, the token maps, the trace and, last, the record."""
-        save_png(self.out / GRID, self.grid.picture())
-        if save_tokens:
-            save_tensors(self.out / TOKENS, self._tokens(), self.metadata)
-        if save_trace:
-            save_tensors(self.out / TRACE, self._trace(), self.metadata)
-        write_json(self.out / RECORD, record)
-
-    def _tokens(self) -> dict[str, torch.Tensor]:
-        results = [batch.result for batch in self.batches]
-        return {
-            "tokens": torch.cat([result.tokens for result in results]),
-            "labels": torch.tensor([item.label for item in self.items]),
-            "seeds": torch.tensor([item.seed for item in self.items]),
-            "winner_scores": torch.cat([result.winner_scores for result in results]),
-            "winner_index": torch.cat([result.winner_index for result in results]),
-        }
-
-    def _trace(self) -> dict[str, torch.Tensor]:
-        traces = [batch.result.trace for batch in self.batches]
-        return {f"scores.{scale + 1}": torch.cat([trace[scale] for trace in traces]) for scale in traces[0]}
-
-
-def without_images(batch: Batch) -> Batch:
-    """The batch with its tokens and scores only."""
-    from dataclasses import replace
-
-    return Batch(batch.items, replace(batch.result, images=None))

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from tts.config import SearchSettings
 from tts.errors import UsageError
+from tts.fitting import Fit, fitting
 from tts.interfaces import Backbone, Scorer, Selector
 from tts.noise import random_tokens
 from tts.search import Observer, SearchResult, effective_candidates, search
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One image to make: a class label and a seed name it."""
 
@@ -56,19 +57,29 @@ class Generator:
         if needed and self.scorer is None and self.selector.needs_scores:
             raise UsageError(f"selector {self.selector.name} needs a scorer; pass --scorer or --candidates 1")
 
-    def batches(self, items: Sequence[Item], size: int, prefix: Prefix | None = None) -> Iterator[Batch]:
+    def batches(
+        self, items: Sequence[Item], size: int | Fit, prefix: Prefix | None = None
+    ) -> Iterator[Batch]:
         """Generate the items, ``size`` at a time; the result of an item does not depend on ``size``."""
-        for first in range(0, len(items), size):
-            part = tuple(items[first : first + size])
-            given = prefix.tokens[first : first + size] if prefix else None
-            yield Batch(part, self._generate(part, given, prefix.scales if prefix else 0))
+        fit = size if isinstance(size, Fit) else Fit(size)
 
-    def _generate(self, items: tuple[Item, ...], given: Tensor | None, kept: int) -> SearchResult:
+        def make(rows: slice) -> Batch:
+            part = tuple(items[rows])
+            given = prefix.tokens[rows] if prefix else None
+            return Batch(part, self._generate(part, given, prefix.scales if prefix else 0, fit.chunk))
+
+        most = self.settings.chunk or max(effective_candidates(self.backbone.info, self.settings))
+        return fitting(len(items), fit, most, make)
+
+    def _generate(
+        self, items: tuple[Item, ...], given: Tensor | None, kept: int, chunk: int | None
+    ) -> SearchResult:
+        settings = self.settings if chunk is None else replace(self.settings, chunk=chunk)
         labels = torch.tensor([item.label for item in items], device=self.device)
         seeds = torch.tensor([item.seed for item in items], device=self.device)
         maps = () if given is None else given.to(self.device).split(self.backbone.info.lengths, dim=1)[:kept]
         result = search(
-            self.backbone, self.scorer, self.selector, self.settings, labels, seeds, self.observers, maps
+            self.backbone, self.scorer, self.selector, settings, labels, seeds, self.observers, maps
         )
         if self.randomize_scale is None:
             return result

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tts.config import Choices, SearchSettings, check_sampling, parse_range, plan_candidates
+from tts.engine.claims import LEASE
+from tts.engine.opening import Mode, check_mode
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import BackboneInfo
 from tts.io import UINT8_RULES, load_tensors
 from tts.pipeline import Item, Prefix, cross_items, distinct_items
 
 FORMATS = ("png", "npz")
-EXECUTION = ("out", "batch_size", "chunk", "score_memory", "device", "overwrite")
+EXECUTION = ("out", "batch_size", "chunk", "score_memory", "device", "overwrite", "extend", "shard", "lease")
 """Fields that say how a run is carried out and do not change what it makes."""
+
+CHOICE = ("labels", "seeds", "per_class")
+"""Fields that choose the images."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,10 @@ class SampleConfig:
     score_memory: int = 512
     device: str = "auto"
     overwrite: bool = False
+    extend: bool = False
+    shard: str | None = None
+    shard_items: int | None = None
+    lease: float = LEASE
 
     @property
     def choices(self) -> Choices:
@@ -63,9 +72,19 @@ class SampleConfig:
         return Choices(self.schedule, self.guidance, self.sample_all_scales)
 
     def settings(self) -> dict[str, Any]:
-        """The fields that decide what the run makes, for its record."""
-        fields = {key: value for key, value in asdict(self).items() if key not in EXECUTION}
+        """The fields that decide how its images come out."""
+        left_out = {*EXECUTION, *CHOICE, "shard_items"}
+        fields = {key: value for key, value in asdict(self).items() if key not in left_out}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+
+    def choice(self) -> dict[str, Any]:
+        """The fields that choose its images."""
+        return {key: getattr(self, key) for key in CHOICE}
+
+    @property
+    def mode(self) -> Mode:
+        """How to treat what the folder holds."""
+        return Mode(self.overwrite, self.extend, self.lease)
 
 
 def check_output(config: SampleConfig) -> None:
@@ -79,6 +98,9 @@ def check_output(config: SampleConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise UsageError(f"{name.replace('_', '-')} {value} must be at least 1")
+    check_mode(config.mode, config.shard)
+    if config.extend and config.from_tokens is not None:
+        raise UsageError("--extend does not go with --from-tokens: its images are the rows of the file")
     if (config.from_tokens is None) != (config.from_scale is None):
         raise UsageError("--from-tokens FILE and --from-scale K go together; pass both or neither")
 
@@ -108,6 +130,11 @@ def one_based(config: SampleConfig, info: BackboneInfo, field: str) -> int | Non
         name = field.replace("_", "-")
         raise UsageError(f"{name} {value} is out of range; {info.name} has scales 1 to {info.scales}")
     return None if value is None else value - 1
+
+
+def replan(config: SampleConfig, info: BackboneInfo, choice: dict[str, Any]) -> list[Item]:
+    """The images of an earlier choice of the same run."""
+    return plan(replace(config, **choice), info)[0]
 
 
 def plan(config: SampleConfig, info: BackboneInfo) -> tuple[list[Item], Prefix | None]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from tts.config import SearchSettings
+from tts.engine.folder import RunFolder
+from tts.engine.launch import Launch
+from tts.engine.opening import open_together
+from tts.engine.plan import Request
+from tts.engine.progress import Report
+from tts.engine.stopping import Stop
+from tts.engine.work import Outcome, Share, work
+from tts.fitting import Fit
+from tts.interfaces import BackboneInfo
+from tts.io import sha256_file
 from tts.manager import get_plugins
-from tts.outputs import SampleWriter, prepare_folder, replace_run
-from tts.pipeline import Generator, Item, Prefix, default_batch
+from tts.outputs import recorded_speed
+from tts.pipeline import Generator, Prefix, default_batch
 from tts.resolve import (
     FALLBACK_SCORER,
     build_backbone,
@@ -22,11 +31,17 @@ from tts.resolve import (
     torch_dtype,
 )
 from tts.runinfo import describe_backbone, describe_scorer, environment
-from tts.sample_config import SampleConfig, check_output, one_based, plan, search_settings
+from tts.sample_config import (
+    EXECUTION,
+    SampleConfig,
+    check_output,
+    one_based,
+    plan,
+    replan,
+    search_settings,
+)
+from tts.sample_job import LAYOUT, SampleJob, Wanted
 from tts.search import effective_candidates
-
-Progress = Callable[[int, int], None]
-"""Called with the number of finished and of all images."""
 
 NO_SCORER = (
     f"has no scorer of its own, so candidates are ranked by {FALLBACK_SCORER}, which may make images worse;"
@@ -36,18 +51,80 @@ NO_SCORER = (
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What a run made: for the command's last line."""
+    """What a run made, for the command's last line: ``images`` of the plan, of which ``outcome.made`` now."""
 
     out: Path
     images: int
-    seconds: float
+    outcome: Outcome
+    images_per_second: float | None
     candidates: tuple[int, ...]
     remarks: tuple[str, ...]
 
 
-def run_sample(config: SampleConfig, progress: Progress = lambda done, total: None) -> SampleSummary:
-    """Generate the images of a configuration and write them to its folder."""
+def run_sample(
+    config: SampleConfig,
+    report: Report = lambda progress: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> SampleSummary:
+    """Generate the images of a configuration and write them to its folder, together with other processes."""
     check_output(config)
+    parts = build_parts(config)
+    out = Path(config.out or f"samples/{parts.info.name}")
+    share = Share.parse(config.shard) if config.shard else None
+    launch = Launch.from_environment()
+    again = partial(replan, config, parts.info)
+    with (
+        Stop() as stop,
+        open_together(launch, out, LAYOUT, parts.request, again, config.mode) as (run, worker),
+    ):
+        job = parts.job(run, warn)
+        outcome = work(run, worker, job, stop, share, report, warn)
+    return SampleSummary(
+        out=out,
+        images=run.plan.items,
+        outcome=outcome,
+        images_per_second=recorded_speed(out),
+        candidates=effective_candidates(parts.info, parts.generator.settings),
+        remarks=remarks(parts.generator, parts.note),
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything built that a configuration names."""
+
+    config: SampleConfig
+    info: BackboneInfo
+    generator: Generator
+    prefix: Prefix | None
+    request: Request
+    uint8: str
+    note: str | None
+
+    def job(self, run: RunFolder, warn: Callable[[str], None]) -> SampleJob:
+        """The work on a folder."""
+        config, info = self.config, self.info
+        metadata = {"backbone": info.name, "schedule": ",".join(map(str, info.schedule))}
+        formats = frozenset(config.formats)
+        wanted = Wanted(formats, config.save_tokens, config.trace, self.uint8, metadata)
+        fit = Fit(config.batch_size or default_batch(info.tokens), say=warn)
+        return SampleJob(self.generator, self.prefix, fit, wanted, run.path, self.record(run))
+
+    def record(self, run: RunFolder) -> dict[str, Any]:
+        """How the images are made, for the run's record."""
+        generator = self.generator
+        return {
+            "settings": {**self.config.settings(), **self.config.choice()},
+            "resolved": {**resolved(generator.settings), "uint8": self.uint8, "items": run.plan.items},
+            "backbone": describe_backbone(generator.backbone),
+            "scorer": describe_scorer(generator.scorer),
+            "selector": generator.selector.name,
+            "environment": environment(generator.device),
+        }
+
+
+def build_parts(config: SampleConfig) -> Parts:
+    """Build what the configuration names, and plan its images."""
     device = torch_device(config.device)
     files = tuple(Path(weight) for weight in config.weights)
     dtype = torch_dtype(config.dtype)
@@ -61,69 +138,26 @@ def run_sample(config: SampleConfig, progress: Progress = lambda done, total: No
         build_scorer(config.scorer, spec, backbone, device) if scored or config.scorer != "auto" else None
     )
     observers = get_plugins().observers()
-    generator = Generator(
-        backbone, scorer, selector, settings, device, observers, one_based(config, info, "randomize_scale")
-    )
-    out = Path(config.out or f"samples/{info.name}")
-    folder = prepare_folder(out, config.settings(), config.overwrite)
+    randomized = one_based(config, info, "randomize_scale")
+    generator = Generator(backbone, scorer, selector, settings, device, observers, randomized)
     uint8 = config.uint8 or info.uint8
-    metadata = {"backbone": info.name, "schedule": ",".join(map(str, info.schedule))}
-    started = time.perf_counter()
-    with SampleWriter(folder, items, info.image_size, frozenset(config.formats), uint8, metadata) as writer:
-        size = config.batch_size or default_batch(info.tokens)
-        seconds = _generate(generator, items, size, prefix, writer, progress)
-    record = {
-        "finished": True,
-        "settings": config.settings(),
-        "resolved": {**asdict(settings), "stream": settings.stream.name, "uint8": uint8, "items": len(items)},
-        "backbone": describe_backbone(backbone),
-        "scorer": describe_scorer(scorer),
-        "selector": selector.name,
-        "environment": environment(device),
-        "timing": timing(seconds, time.perf_counter() - started, len(items), size),
+    identity = {
+        "weights_sha256": backbone.weights_hash(),
+        "schedule": list(info.schedule),
+        "scorer_sha256": (describe_scorer(scorer) or {}).get("sha256"),
+        "tokens_sha256": sha256_file(config.from_tokens) if config.from_tokens else None,
+        **{key: value for key, value in resolved(settings).items() if key not in EXECUTION},
+        "uint8_rule": uint8,
     }
-    writer.finish(config.save_tokens, config.trace, record)
-    if folder != out:
-        replace_run(out, folder)
-    note = (
-        f"{spec.name} {NO_SCORER}" if scorer and config.scorer == "auto" and not spec.default_scorer else None
-    )
-    candidates = effective_candidates(info, settings)
-    return SampleSummary(out, len(items), seconds, candidates, remarks(generator, note))
+    identity.pop("chunk_bytes")
+    request = Request.of("sample", config.settings(), identity, config.choice(), items, config.shard_items)
+    own = scorer is None or config.scorer != "auto" or bool(spec.default_scorer)
+    return Parts(config, info, generator, prefix, request, uint8, None if own else f"{spec.name} {NO_SCORER}")
 
 
-def _generate(
-    generator: Generator,
-    items: Sequence[Item],
-    size: int,
-    prefix: Prefix | None,
-    writer: SampleWriter,
-    progress: Progress,
-) -> float:
-    """Run all batches; returns the seconds spent generating, without writing files."""
-    seconds, done = 0.0, 0
-    batches = generator.batches(items, size, prefix)
-    while True:
-        started = time.perf_counter()
-        batch = next(batches, None)
-        if generator.device.type == "cuda":
-            torch.cuda.synchronize(generator.device)
-        seconds += time.perf_counter() - started
-        if batch is None:
-            return seconds
-        writer.append(batch)
-        done += len(batch.items)
-        progress(done, len(items))
-
-
-def timing(seconds: float, total: float, images: int, batch: int) -> dict[str, Any]:
-    """Seconds of generation and in all, with the batch size that they hold for."""
-    return {
-        "generate_seconds": seconds,
-        "total_seconds": total,
-        "images_per_second": images / seconds if seconds else None,
-        "batch_size": batch,
-    }
+def resolved(settings: SearchSettings) -> dict[str, Any]:
+    """The settings of the search for a record."""
+    return {**asdict(settings), "stream": settings.stream.name}
 
 
 def remarks(generator: Generator, note: str | None = None) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from tts_cli import options
-from tts_cli.progress import progress_bar, say
+from tts_cli.output import state
+from tts_cli.progress import run_log
 
 
 def collect(
@@ -33,7 +34,18 @@ def collect(
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that decode an image folder. Default: by cores and images.")
+    ] = None,
+    max_unreadable: Annotated[
+        float, typer.Option(help="Share of unreadable images, skipped and named, that ends the run.")
+    ] = 0.01,
     overwrite: options.Overwrite = False,
+    extend: options.Extend = False,
+    shard: options.Share = None,
+    shard_items: options.ShardItems = None,
+    lease: options.Lease = 60.0,
+    log_json: options.LogJson = False,
 ) -> None:
     """Collect one side of a scorer's training data: generated images, or real ones with --real.
 
@@ -43,11 +55,12 @@ def collect(
       tts collect --backbone var-digits --real digits --per-class 500 --out data/real
     """
     from tts.data.collect_run import CollectConfig, run_collect
+    from tts.engine.launch import Launch
 
     given = {key: value for key, value in locals().items() if key in CollectConfig.__dataclass_fields__}
     files = tuple(str(weight) for weight in weights or ())
     config = CollectConfig(**{**given, "out": str(out), "weights": files})
-    with progress_bar("collecting") as progress:
-        summary = run_collect(config, progress, lambda message: say(f"warning: {message}"))
-    state = "already collected" if summary.finished_before else "collected"
-    print(f"{summary.items} images {state} in {summary.out}")
+    with run_log("collecting", log_json) as log:
+        summary = run_collect(config, log.report, log.warn)
+    if Launch.from_environment().main:
+        print(f"{state(summary.outcome, summary.items, ' collected')} in {summary.out}")

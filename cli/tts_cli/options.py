@@ -34,3 +34,15 @@ TopP = Annotated[float | None, typer.Option(help="Mass kept by top-p; 0 is off. 
 BatchSize = Annotated[int | None, typer.Option(help="Images at once; changes speed, not results.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out already holds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Extend = Annotated[bool, typer.Option("--extend", help="Add the images that --out does not have yet.")]
+Share = Annotated[
+    str | None,
+    typer.Option("--shard", help="i/n: make only the i-th of n shares, as a task of a job array."),
+]
+ShardItems = Annotated[
+    int | None, typer.Option(help="Images of a shard, the most a killed process loses. Default: 512.")
+]
+Lease = Annotated[
+    float, typer.Option(help="Seconds without a sign of life until others take a process's shard.")
+]
+LogJson = Annotated[bool, typer.Option("--log-json", help="Log progress and warnings as JSON lines.")]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tts.engine.work import Outcome
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -18,3 +21,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def print_json(value: Any) -> None:
     """Print one JSON document."""
     print(json.dumps(value, indent=2))
+
+
+def state(outcome: Outcome, images: int, verb: str = "") -> str:
+    """How far a run is, in words: all its images, or what one of several processes leaves to others."""
+    if outcome.finished_before:
+        return f"{images} images already{verb}"
+    if outcome.finished:
+        return f"{images} images{verb}"
+    return f"{outcome.shards_done} of {outcome.shards} shards{verb}, the rest is left to other processes,"

@@ -1,14 +1,20 @@
-"""Progress on stderr: a bar with images/s on a terminal, and nothing that disturbs a log elsewhere."""
+"""Progress on stderr: a bar with images/s on a terminal, plain lines elsewhere, JSON lines where asked for."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tts.engine.progress import Progress
 
 INTERVAL = 10.0
-"""Seconds between two plain lines where stderr is no terminal."""
+"""Seconds between two lines where stderr is no terminal."""
 
 
 @contextmanager
@@ -17,6 +23,62 @@ def progress_bar(what: str, unit: str = "images") -> Iterator[Callable[[int, int
     if not sys.stderr.isatty():
         yield _plain(what, unit)
         return
+    started = time.perf_counter()
+    with _bar(unit) as (bar, task):
+
+        def update(done: int, total: int) -> None:
+            speed = done / max(1e-9, time.perf_counter() - started)
+            bar.update(task, description=what, completed=done, total=total, speed=speed)
+
+        yield update
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """Where a run says how far it is and what goes wrong: for all of its processes, on the first one."""
+
+    report: Callable[[Progress], None]
+    warn: Callable[[str], None]
+
+
+@contextmanager
+def run_log(what: str, as_json: bool) -> Iterator[RunLog]:
+    """Progress and warnings of a run of many processes; of those of one launch only the first shows it."""
+    from tts.engine.launch import Launch
+
+    main = Launch.from_environment().main
+    if as_json:
+        yield RunLog(_json_lines(what) if main else _silent, lambda text: say_json("warning", message=text))
+    elif not main:
+        yield RunLog(_silent, lambda text: say(f"warning: {text}"))
+    elif not sys.stderr.isatty():
+        yield RunLog(_plain_lines(what), lambda text: say(f"warning: {text}"))
+    else:
+        with _bar("images") as (bar, task):
+            yield RunLog(
+                lambda now: bar.update(
+                    task,
+                    description=f"{what}, {now.shards_done}/{now.shards} shards",
+                    completed=now.items_done,
+                    total=now.items,
+                    speed=now.items_per_second or 0.0,
+                ),
+                lambda text: bar.console.print(f"warning: {text}", markup=False, soft_wrap=True),
+            )
+
+
+def say(message: str) -> None:
+    """Print a remark on stderr."""
+    print(message, file=sys.stderr)
+
+
+def say_json(event: str, **fields: Any) -> None:
+    """Print an event as one line of JSON on stderr."""
+    print(json.dumps({"event": event, "time": time.time(), **fields}), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _bar(unit: str) -> Iterator[tuple[Any, Any]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -27,32 +89,67 @@ def progress_bar(what: str, unit: str = "images") -> Iterator[Callable[[int, int
         TextColumn("{task.fields[speed]:.1f} " + unit + "/s"),
         TimeRemainingColumn(),
     )
-    started = time.perf_counter()
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=1, speed=0.0)
-
-        def update(done: int, total: int) -> None:
-            speed = done / max(1e-9, time.perf_counter() - started)
-            bar.update(task, completed=done, total=total, speed=speed)
-
-        yield update
+        yield bar, bar.add_task("", total=1, speed=0.0)
 
 
 def _plain(what: str, unit: str) -> Callable[[int, int], None]:
     """A line every few seconds and none for what is over before that."""
-    started = last = time.perf_counter()
+    started, due = time.perf_counter(), _Due()
 
     def update(done: int, total: int) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        if now - last >= INTERVAL:
-            last = now
-            speed = done / (now - started)
-            print(f"{what}: {done}/{total} {unit}, {speed:.1f} {unit}/s", file=sys.stderr)
+        if due():
+            speed = done / (time.perf_counter() - started)
+            say(f"{what}: {done}/{total} {unit}, {speed:.1f} {unit}/s")
 
     return update
 
 
-def say(message: str) -> None:
-    """Print a remark on stderr."""
-    print(message, file=sys.stderr)
+def _plain_lines(what: str) -> Callable[[Progress], None]:
+    due = _Due()
+
+    def report(now: Progress) -> None:
+        if due():
+            speed = "" if now.items_per_second is None else f", {now.items_per_second:.1f} images/s"
+            left = "" if now.seconds_left is None else f", {_duration(now.seconds_left)} left"
+            shards = f"{now.shards_done}/{now.shards} shards"
+            say(
+                f"{what}: {shards}, {now.items_done}/{now.items} images, {now.processes} processes{speed}{left}"
+            )
+
+    return report
+
+
+def _json_lines(what: str) -> Callable[[Progress], None]:
+    due = _Due()
+
+    def report(now: Progress) -> None:
+        if due() or now.items_done == now.items:
+            say_json("progress", what=what, **asdict(now))
+
+    return report
+
+
+def _silent(now: Progress) -> None:
+    """Another process reports."""
+
+
+class _Due:
+    """True once in every interval."""
+
+    def __init__(self) -> None:
+        self.last = time.perf_counter()
+
+    def __call__(self) -> bool:
+        now = time.perf_counter()
+        if now - self.last < INTERVAL:
+            return False
+        self.last = now
+        return True
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from tts_cli import options
-from tts_cli.output import print_json
-from tts_cli.progress import progress_bar, say
+from tts_cli.output import print_json, state
+from tts_cli.progress import run_log, say
 
 
 def sample(
@@ -55,6 +55,11 @@ def sample(
     chunk: Annotated[int | None, typer.Option(help="Candidates of an image scored at once.")] = None,
     score_memory: Annotated[int, typer.Option(help="MiB for scoring, where --chunk is not given.")] = 512,
     overwrite: options.Overwrite = False,
+    extend: options.Extend = False,
+    shard: options.Share = None,
+    shard_items: options.ShardItems = None,
+    lease: options.Lease = 60.0,
+    log_json: options.LogJson = False,
     as_json: options.Json = False,
 ) -> None:
     """Generate images, choosing among candidate token maps at each scale (LSRS, Algorithm 1).
@@ -64,6 +69,7 @@ def sample(
       tts sample
       tts sample --labels 0-9 --seeds 0-4 --candidates 32 --selector softmax --out digits
     """
+    from tts.engine.launch import Launch
     from tts.sample_config import SampleConfig
     from tts.sample_run import run_sample
 
@@ -72,13 +78,18 @@ def sample(
     files = tuple(str(weight) for weight in weights or ())
     parts = tuple(part.strip() for part in formats.split(","))
     config = SampleConfig(**{**given, **texts, "weights": files, "formats": parts})
-    with progress_bar("sampling") as progress:
-        summary = run_sample(config, progress)
+    with run_log("sampling", log_json) as log:
+        summary = run_sample(config, log.report, log.warn)
+    if not Launch.from_environment().main:
+        return
     for remark in summary.remarks:
         say(f"note: {remark}")
-    speed = summary.images / summary.seconds
+    speed, outcome = summary.images_per_second, summary.outcome
     if as_json:
-        print_json({"out": str(summary.out), "images": summary.images, "images_per_second": speed})
-    else:
-        m = ",".join(map(str, summary.candidates))
-        print(f"{summary.images} images in {summary.out} (candidates {m}, {speed:.1f} images/s)")
+        shards = {"shards_done": outcome.shards_done, "shards": outcome.shards, "finished": outcome.finished}
+        made = {"images": summary.images, "made": outcome.made, "images_per_second": speed}
+        print_json({"out": str(summary.out), **made, **shards})
+        return
+    m = ",".join(map(str, summary.candidates))
+    pace = "" if speed is None else f", {speed:.1f} images/s"
+    print(f"{state(outcome, summary.images)} in {summary.out} (candidates {m}{pace})")

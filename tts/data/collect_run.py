@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tts.config import Choices, SearchSettings, check_sampling
-from tts.data.collect import FolderImages, collect_generated, collect_real, digit_images
-from tts.data.folders import Crop
-from tts.data.manifest import BackboneIdentity, Kind, Manifest
-from tts.data.store import StoreWriter, existing
+from tts.data.collect import (
+    LAYOUT,
+    LISTING,
+    CollectJob,
+    Digits,
+    Generated,
+    Images,
+    Skips,
+    Source,
+    skipped_elsewhere,
+)
+from tts.data.decode import Crop
+from tts.data.decoder import Decoder, default_workers
+from tts.data.folders import list_images
+from tts.data.listing import ImageFolder
+from tts.data.manifest import BackboneIdentity, Kind
+from tts.data.store import existing
+from tts.engine.claims import LEASE
+from tts.engine.folder import STAGING
+from tts.engine.launch import Launch, agree
+from tts.engine.opening import Mode, check_mode, open_together
+from tts.engine.plan import Plan, Request
+from tts.engine.progress import Report
+from tts.engine.stopping import Stop
+from tts.engine.work import Outcome, Share, work
 from tts.errors import UsageError
+from tts.fitting import Fit
 from tts.interfaces import Backbone, BackboneInfo
 from tts.noise_streams import Stream
-from tts.pipeline import Generator, default_batch
+from tts.pipeline import Generator, Item, default_batch, distinct_items
 from tts.resolve import build_backbone, build_selector, torch_device, torch_dtype
 from tts.runinfo import environment
 from tts.specs import BackboneSpec
 
-EXECUTION = ("out", "batch_size", "device", "overwrite")
+EXECUTION = (
+    *("out", "batch_size", "device", "overwrite", "extend", "shard", "shard_items", "lease"),
+    *("workers", "max_unreadable"),
+)
+"""Fields that say how a run is carried out and do not change what it makes."""
+
 DEFAULT_PER_CLASS = 1000
 """Images of each class, as in the paper's data (appendix A)."""
 
@@ -46,52 +75,123 @@ class CollectConfig:
     batch_size: int | None = None
     device: str = "auto"
     overwrite: bool = False
+    extend: bool = False
+    shard: str | None = None
+    shard_items: int | None = None
+    lease: float = LEASE
+    workers: int | None = None
+    max_unreadable: float = 0.01
+
+    @property
+    def kind(self) -> Kind:
+        """Which side of the data."""
+        return "generated" if self.real is None else "real"
+
+    @property
+    def mode(self) -> Mode:
+        """How to treat what the folder holds."""
+        return Mode(self.overwrite, self.extend, self.lease)
 
 
 @dataclass(frozen=True)
 class CollectSummary:
-    """What a run made; ``finished_before`` if the folder already held exactly this."""
+    """What a run made: ``items`` of the data set, or of the plan while it is unfinished."""
 
     out: Path
     items: int
-    finished_before: bool = False
+    outcome: Outcome
 
 
 def run_collect(
     config: CollectConfig,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    report: Report = lambda progress: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> CollectSummary:
-    """Collect one side of the data; a folder that holds exactly this data set is left as it is."""
-    for name in ("per_class", "batch_size"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise UsageError(f"{name.replace('_', '-')} {value} must be at least 1")
-    if config.crop not in ("center", "random"):
-        raise UsageError(f"unknown crop {config.crop!r}; use center or random")
+    """Collect one side of the data, together with other processes; a finished folder is left as it is."""
+    check(config)
+    launch, out = Launch.from_environment(), Path(config.out)
+    share = Share.parse(config.shard) if config.shard else None
     device = torch_device(config.device)
     files = tuple(Path(weight) for weight in config.weights)
     choices = Choices(config.schedule, config.guidance, config.sample_all_scales)
     spec, backbone = build_backbone(config.backbone, files, device, torch_dtype(config.dtype), choices)
     settings = resolved_settings(config, spec, backbone.info)
     identity = BackboneIdentity.from_backbone(backbone)
-    out = Path(config.out)
-    if not config.overwrite and (before := existing(out)) is not None:
-        if (before.identity, _comparable(before.settings)) == (identity, _comparable(settings)):
-            return CollectSummary(out, before.items, finished_before=True)
+    listing = agree(launch, partial(find_listing, config, backbone.info)) if is_folder(config) else None
+    plan = partial(plan_items, config, backbone.info, listing)
+    request = _request(config, settings, identity, listing, plan({"per_class": settings.get("per_class")}))
+    with Stop() as stop, open_together(launch, out, LAYOUT, request, plan, config.mode) as (run, worker):
+        if listing is not None and not (run.path / LISTING).exists():
+            listing.save(run.path / LISTING)
+        fit = Fit(config.batch_size or default_batch(backbone.info.tokens), say=warn)
+        skips = Skips(run.plan.items, config.max_unreadable, warn, partial(skipped_elsewhere, run))
+        with _source(config, backbone, settings, fit, listing, skips, launch) as source:
+            recorded = {**settings, "environment": environment(device)}
+            counted = skips if listing is not None else None
+            job = CollectJob(source, config.kind, identity, recorded, counted)
+            outcome = work(run, worker, job, stop, share, report, warn)
+    manifest = existing(out) if outcome.finished else None
+    return CollectSummary(out, manifest.items if manifest else run.plan.items, outcome)
+
+
+def check(config: CollectConfig) -> None:
+    """Refuse what is out of range before anything is loaded."""
+    for name in ("per_class", "batch_size"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{name.replace('_', '-')} {value} must be at least 1")
+    if config.crop not in ("center", "random"):
+        raise UsageError(f"unknown crop {config.crop!r}; use center or random")
+    if config.workers is not None and config.workers < 0:
+        raise UsageError(f"workers {config.workers} must be at least 0, which decodes in the process itself")
+    if not 0 <= config.max_unreadable <= 1:
+        raise UsageError(f"max-unreadable {config.max_unreadable} must be a share from 0 to 1")
+    check_mode(config.mode, config.shard)
+
+
+def is_folder(config: CollectConfig) -> bool:
+    """Whether real images come from a folder."""
+    return config.real not in (None, "digits")
+
+
+def find_listing(config: CollectConfig, info: BackboneInfo) -> ImageFolder:
+    """The images of the folder: as listed when the run began, or listed now."""
+    root = Path(str(config.real))
+    for folder in () if config.overwrite else (Path(config.out), Path(config.out) / STAGING):
+        plan = Plan.load(folder)
+        if plan and plan.settings.get("real") == config.real and (folder / LISTING).is_file():
+            return ImageFolder.load(folder / LISTING, root)
+    return list_images(root, info.classes)
+
+
+def plan_items(
+    config: CollectConfig, info: BackboneInfo, listing: ImageFolder | None, choice: dict[str, Any]
+) -> list[Item]:
+    """The items of a choice of ``per_class``: class by class."""
+    per_class: int | None = choice["per_class"]
+    if listing is not None:
+        return [Item(int(listing.labels[number]), int(number)) for number in listing.first(per_class)]
+    count = per_class or DEFAULT_PER_CLASS
+    if config.real is None:
+        return distinct_items(range(info.classes), count, info.classes)
+    if info.classes != 10:
         raise UsageError(
-            f"{out} holds another data set ({_differing(before, identity, settings)}); choose another"
-            " --out or pass --overwrite"
+            f"--real digits has 10 classes, {info.name} has {info.classes}; give an image folder"
         )
-    settings["environment"] = environment(device)
-    batch = config.batch_size or default_batch(backbone.info.tokens)
-    kind: Kind = "generated" if config.real is None else "real"
-    with StoreWriter(out, kind, identity, settings, overwrite=config.overwrite) as writer:
-        if config.real is None:
-            items = _generated(config, backbone, settings, batch, writer, progress)
-        else:
-            items = _real(config, backbone, settings, batch, writer, progress, warn)
-    return CollectSummary(out, items)
+    return [Item(label, number) for label in range(10) for number in range(count)]
+
+
+def _request(
+    config: CollectConfig,
+    settings: dict[str, Any],
+    identity: BackboneIdentity,
+    listing: ImageFolder | None,
+    items: list[Item],
+) -> Request:
+    fixed = {key: value for key, value in settings.items() if key != "per_class"}
+    who = {**identity.to_json(), "images": listing.fingerprint() if listing is not None else None}
+    choice = {"per_class": settings.get("per_class")}
+    return Request.of(config.kind, fixed, who, choice, items, config.shard_items)
 
 
 def resolved_settings(config: CollectConfig, spec: BackboneSpec, info: BackboneInfo) -> dict[str, Any]:
@@ -116,70 +216,36 @@ def resolved_settings(config: CollectConfig, spec: BackboneSpec, info: BackboneI
     return {key: value for key, value in fields.items() if key not in drawn}
 
 
-def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key not in ("environment", "skipped")}
-
-
-def _differing(before: Manifest, identity: BackboneIdentity, settings: dict[str, Any]) -> str:
-    a, b = _comparable(before.settings), _comparable(settings)
-    names = sorted(key for key in {*a, *b} if a.get(key) != b.get(key))
-    same_weights = replace(identity, weights=before.identity.weights)
-    return ", ".join(names) or before.identity.mismatch(same_weights) or "other weights"
-
-
-def _generated(
+@contextmanager
+def _source(
     config: CollectConfig,
     backbone: Backbone,
     settings: dict[str, Any],
-    batch: int,
-    writer: StoreWriter,
-    progress: Callable[[int, int], None],
-) -> int:
-    info = backbone.info
+    fit: Fit,
+    listing: ImageFolder | None,
+    skips: Skips,
+    launch: Launch,
+) -> Iterator[Source]:
+    """Where the token maps come from."""
+    if config.real is None:
+        yield Generated(_generator(config, backbone, settings), fit)
+    elif listing is None:
+        yield Digits(backbone, fit)
+    else:
+        workers = config.workers
+        if workers is None:
+            workers = default_workers(skips.total, launch.local_world)
+        with Decoder(workers, backbone.info.image_size, config.crop, config.seed) as decoder:
+            yield Images(backbone, fit, listing, decoder, skips)
+
+
+def _generator(config: CollectConfig, backbone: Backbone, settings: dict[str, Any]) -> Generator:
     search = SearchSettings(
-        candidates=(1,) * info.scales,
+        candidates=(1,) * backbone.info.scales,
         cfg=settings["cfg"],
         top_k=settings["top_k"],
         top_p=settings["top_p"],
         stream=Stream.COLLECT,
         decode=False,
     )
-    selector = build_selector("random", 1, 1.0)
-    generator = Generator(backbone, None, selector, search, torch_device(config.device))
-    total = settings["per_class"] * info.classes
-    counter = _Counter(progress, total)
-    collect_generated(generator, settings["per_class"], batch, writer, counter)
-    return counter.done
-
-
-def _real(
-    config: CollectConfig,
-    backbone: Backbone,
-    settings: dict[str, Any],
-    batch: int,
-    writer: StoreWriter,
-    progress: Callable[[int, int], None],
-    warn: Callable[[str], None],
-) -> int:
-    info = backbone.info
-    if config.real == "digits":
-        counter = _Counter(progress, settings["per_class"] * info.classes)
-        collect_real(backbone, digit_images(info, settings["per_class"], batch), writer, counter)
-        return counter.done
-    images = FolderImages(Path(str(config.real)), info, config.crop, config.seed, config.per_class, warn)
-    counter = _Counter(progress, len(images))
-    collect_real(backbone, images.batches(batch), writer, counter)
-    writer.note("skipped", images.skipped)
-    return counter.done
-
-
-class _Counter:
-    """Adds up finished items for a progress function that wants totals."""
-
-    def __init__(self, progress: Callable[[int, int], None], total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
-
-    def __call__(self, items: int) -> None:
-        """Count ``items`` more."""
-        self.done += items
-        self.progress(self.done, self.total)
+    return Generator(backbone, None, build_selector("random", 1, 1.0), search, torch_device(config.device))

@@ -95,7 +95,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """How a data set was made and what it holds; ``per_class[c]`` counts the items of class c."""
+    """How a data set was made and what it holds; ``per_class[c]`` counts the items of class c.
+
+    ``plan`` is the id of the plan that ``tts collect`` carried out.
+    """
 
     kind: str
     identity: BackboneIdentity
@@ -104,6 +107,7 @@ class Manifest:
     per_class: tuple[int, ...]
     shards: tuple[Shard, ...]
     versions: dict[str, str]
+    plan: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A record for JSON."""
@@ -120,6 +124,7 @@ class Manifest:
             per_class=tuple(int(count) for count in record["per_class"]),
             shards=tuple(Shard(str(s["name"]), int(s["items"]), str(s["sha256"])) for s in record["shards"]),
             versions=dict(record["versions"]),
+            plan=record.get("plan"),
         )
         if manifest.kind not in ("generated", "real"):
             raise ValueError(f"kind {manifest.kind!r} is neither generated nor real")

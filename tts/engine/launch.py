@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Launch:
-    """Rank of ``world`` processes, ``local_rank`` of those on this machine; one process is rank 0 of 1.
+    """Rank of ``world`` processes, ``local_rank`` of the ``local_world`` on this machine; alone, 0 of 1.
 
     ``restarts`` counts how often ``torchrun --max-restarts`` has started these processes anew.
     """
@@ -22,16 +22,17 @@ class Launch:
     rank: int = 0
     world: int = 1
     local_rank: int = 0
+    local_world: int = 1
     restarts: int = 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Launch:
         """Read the variables that ``torchrun`` sets."""
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT")
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT")
         if "RANK" not in environment or "WORLD_SIZE" not in environment:
             return cls()
         try:
-            launch = cls(*(int(environment.get(name, 0)) for name in names))
+            launch = cls(*(int(environment.get(name, name == "LOCAL_WORLD_SIZE")) for name in names))
         except ValueError as error:
             raise UsageError(f"{', '.join(names)} must be whole numbers, as torchrun sets them") from error
         if not 0 <= launch.rank < launch.world:

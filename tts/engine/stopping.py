@@ -8,7 +8,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from tts.errors import Stopped
+from tts.errors import StoppedError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,9 +28,9 @@ class Stop:
         return self.signal is not None
 
     def check(self, remark: str) -> None:
-        """Raise ``Stopped`` with a remark on how to go on, if a signal has come."""
+        """Raise ``StoppedError`` with a remark on how to go on, if a signal has come."""
         if self.signal is not None:
-            raise Stopped(self.signal, remark)
+            raise StoppedError(self.signal, remark)
 
     def __enter__(self) -> Stop:
         """Take over the signals."""

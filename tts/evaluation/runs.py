@@ -17,8 +17,8 @@ from tts.data.digits import load_digits_split
 from tts.errors import CheckpointError, UsageError
 from tts.evaluation.digits import DigitsClassifier, load_digits_classifier
 from tts.evaluation.frechet import FrechetStatistics, frechet_distance
-from tts.io import load_png, read_json
-from tts.outputs import IMAGES, NPZ, RECORD
+from tts.io import load_png
+from tts.outputs import IMAGES, NPZ, recorded_speed
 
 Reference = Literal["heldout", "train", "all"]
 REFERENCES = ("heldout", "train", "all")
@@ -78,19 +78,6 @@ def evaluate_runs(folders: Sequence[Path], reference: str) -> list[RunFigures]:
             )
         )
     return figures
-
-
-def recorded_speed(folder: Path) -> float | None:
-    """Images per second as the run recorded them; ``None`` without a record."""
-    if not (folder / RECORD).is_file():
-        return None
-    try:
-        speed: float | None = read_json(folder / RECORD)["timing"]["images_per_second"]
-        return speed
-    except (KeyError, TypeError):
-        raise CheckpointError(
-            f"{folder / RECORD} is no record of 'tts sample'; give its output folder"
-        ) from None
 
 
 def extract(

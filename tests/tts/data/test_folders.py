@@ -1,5 +1,8 @@
+"""Listing image folders, and images as tensors."""
+
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,105 +10,90 @@ import pytest
 import torch
 from PIL import Image
 
-from tts.data.folders import Crop, ImageError, list_images, load_image
-from tts.errors import UsageError
+from tts.data.decode import decode
+from tts.data.folders import ImageError, list_images, load_image
 
 
-def make_image(path: Path, width: int = 40, height: int = 30, mode: str = "RGB") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    Image.fromarray(pixels).convert(mode).save(path)
-    return path
-
-
-def make_ramp(path: Path, width: int, height: int) -> Path:
-    """An image whose red grows with x and whose green grows with y, one level a pixel."""
-    x, y = np.meshgrid(np.arange(width), np.arange(height))
-    Image.fromarray(np.stack([x, y, 0 * x], axis=-1).astype(np.uint8)).save(path)
-    return path
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
 
 
 def test_listing_is_sorted_by_class_and_name(tmp_path: Path) -> None:
-    for name in ("n02/b.JPEG", "n02/a.png", "n10/c.webp", "n02/.hidden.png"):
-        make_image(tmp_path / name)
-    (tmp_path / "n02" / "notes.txt").write_text("not an image")
+    touch(tmp_path, "n02/b.JPEG", "n02/a.png", "n10/c.webp", "n10/.hidden.png", "n10/B.bmp", "n10/a b.jpg")
+    touch(tmp_path, "n02/notes.txt", "n02/png", "n02/deeper/d.png", "n02/folder.png/e.png", "outside.png")
     (tmp_path / "n05").mkdir()
     (tmp_path / ".cache").mkdir()
-    folder = list_images(tmp_path, classes=3)
-    assert folder.names == ("n02", "n05", "n10")
-    assert [path.name for path in folder.paths] == ["a.png", "b.JPEG", "c.webp"]
-    assert folder.labels == (0, 0, 2)
+    folder = list_images(str(tmp_path), classes=3)
+    assert (folder.root, folder.names) == (tmp_path, ("n02", "n05", "n10"))
+    assert folder.files == ("n02/a.png", "n02/b.JPEG", "n10/B.bmp", "n10/a b.jpg", "n10/c.webp")
+    assert folder.labels.tolist() == [0, 0, 2, 2, 2]
+    assert folder.labels.dtype == np.int32
+    assert folder.path(1) == tmp_path / "n02" / "b.JPEG"
 
 
-def test_listing_refuses_another_number_of_classes(tmp_path: Path) -> None:
-    make_image(tmp_path / "a" / "1.png")
-    with pytest.raises(UsageError, match="has 1 class folders, the backbone has 10 classes; give one"):
+def test_the_order_is_that_of_sorted_paths(tmp_path: Path) -> None:
+    names = [f"{a}{b}" for a in ("n1", "n-1", "n 1", "N1", "é") for b in ("/1", "/10", "/2", "/1-2", "/ü")]
+    touch(tmp_path, *(f"{name}.png" for name in names))
+    paths = [path for folder in sorted(tmp_path.iterdir()) for path in sorted(folder.iterdir())]
+    listed = list_images(tmp_path, classes=5)
+    assert [listed.path(i) for i in range(len(listed))] == paths
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/a.png", "root/one/b.png")
+    (tmp_path / "root" / "two").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "root" / "one" / "c.png").symlink_to(tmp_path / "elsewhere" / "a.png")
+    (tmp_path / "root" / "one" / "gone.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "root" / "one" / "folder.png").symlink_to(tmp_path / "elsewhere")
+    assert list_images(tmp_path / "root", classes=2).files == ("one/b.png", "one/c.png", "two/a.png")
+
+
+def test_listing_refuses_another_number_of_classes(tmp_path: Path, refused) -> None:
+    touch(tmp_path, "a/1.png")
+    with refused("has 1 class folders, the backbone has 10 classes; give one"):
         list_images(tmp_path, classes=10)
 
 
-def test_listing_refuses_no_folder_and_no_images(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not exist"):
+def test_listing_refuses_no_folder_and_no_images(tmp_path: Path, refused) -> None:
+    with refused("does not exist"):
         list_images(tmp_path / "missing", classes=1)
     (tmp_path / "a").mkdir()
-    with pytest.raises(UsageError, match="has no images"):
+    with refused("has no images, its class folders must hold files named .bmp .jpeg .jpg .png .webp"):
         list_images(tmp_path, classes=1)
 
 
-@pytest.mark.parametrize("crop", ["center", "random"])
-@pytest.mark.parametrize("shape", [(40, 30), (30, 40), (7, 100), (16, 16), (18, 18)])
-def test_image_has_the_asked_shape(crop: Crop, shape: tuple[int, int], tmp_path: Path) -> None:
-    image = load_image(make_image(tmp_path / "a.png", *shape), 16, crop, seed=1, item=2)
-    assert image.shape == (3, 16, 16)
-    assert image.dtype == torch.float32
-    assert float(image.min()) >= 0.0
-    assert float(image.max()) <= 1.0
+@pytest.mark.parametrize("name", ["a\nb/1.png", "a/1\n2.png"])
+def test_listing_refuses_line_breaks_in_names(name: str, tmp_path: Path, refused) -> None:
+    touch(tmp_path, name)
+    with refused("\\n", "has a line break in its name, names must be one line; rename it"):
+        list_images(tmp_path, classes=1)
 
 
-def test_centre_crop_follows_the_recipe(tmp_path: Path) -> None:
-    path = make_ramp(tmp_path / "a.png", 27, 18)  # 18 = round(1.125 * 16): no resize
-    image = load_image(path, 16) * 255
-    assert image[0, 0].tolist() == list(range(6, 22))  # round(11 / 2) = 6
-    assert image[1, :, 0].tolist() == list(range(1, 17))
+def test_what_cannot_be_listed_is_named(tmp_path: Path, refused, monkeypatch) -> None:
+    touch(tmp_path, "a/1.png", "b/1.png")
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("tts.data.folders.os.scandir", scandir)
+    with refused(f"cannot list image folder {tmp_path / 'b'} (permission denied); check the rights there"):
+        list_images(tmp_path, classes=2)
 
 
-def test_resize_is_lanczos_on_the_shorter_side(tmp_path: Path) -> None:
-    path = make_image(tmp_path / "a.png", 61, 40)
-    with Image.open(path) as image:
-        resized = image.resize((27, 18), Image.Resampling.LANCZOS)  # 18 * 61 / 40 = 27.45
-    expected = np.asarray(resized)[1:17, 6:22]
-    assert np.array_equal((load_image(path, 16) * 255).round().permute(1, 2, 0).numpy(), expected)
-
-
-def test_random_crop_depends_on_seed_and_item_only(tmp_path: Path) -> None:
-    path = make_ramp(tmp_path / "a.png", 100, 18)
-    corners = set()
-    for item in range(40):
-        image = load_image(path, 16, "random", seed=3, item=item)
-        assert torch.equal(image, load_image(path, 16, "random", seed=3, item=item))
-        corners.add((int(image[0, 0, 0] * 255), int(image[1, 0, 0] * 255)))
-    assert len(corners) > 25
-    assert {top for _, top in corners} == {0, 1, 2}
-    other = [load_image(path, 16, "random", seed=4, item=item)[0, 0, 0] for item in range(10)]
-    assert other != [load_image(path, 16, "random", seed=3, item=item)[0, 0, 0] for item in range(10)]
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
-def test_other_modes_become_rgb(mode: str, tmp_path: Path) -> None:
-    suffix = ".jpg" if mode == "CMYK" else ".png"
-    assert load_image(make_image(tmp_path / f"a{suffix}", mode=mode), 16).shape == (3, 16, 16)
-
-
-@pytest.mark.parametrize("content", [b"", b"not an image", None])
-def test_broken_image_is_an_error_of_its_own(content: bytes | None, tmp_path: Path) -> None:
-    path = make_image(tmp_path / "broken.png", 200, 200)
-    path.write_bytes(path.read_bytes()[:5000] if content is None else content)
-    with pytest.raises(ImageError, match=r"cannot read image .*broken\.png") as error:
+def test_an_image_as_a_tensor(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    image = load_image(str(path), 16, "random", seed=1, item=2)
+    assert (image.shape, image.dtype) == ((3, 16, 16), torch.float32)
+    assert (float(image.min()) >= 0.0, float(image.max()) <= 1.0) == (True, True)
+    same = torch.from_numpy(decode(path, 16, "random", seed=1, item=2)).permute(2, 0, 1)
+    assert torch.equal(image * 255, same.float())
+    path.write_bytes(b"")
+    with pytest.raises(ImageError, match="cannot read image"):
         load_image(path, 16)
-    assert "\n" not in str(error.value)
-
-
-def test_missing_image_and_unknown_crop(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no such file"):
-        load_image(tmp_path / "a.png", 16)
-    with pytest.raises(UsageError, match="use center or random"):
-        load_image(make_image(tmp_path / "a.png"), 16, "left")  # type: ignore[arg-type]

@@ -1,0 +1,117 @@
+"""Runs killed at random moments, again and again, by one, two and three processes, end as if undisturbed."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tts.data.collect_run import CollectConfig, run_collect
+from tts.data.store import TokenStore
+from tts.engine.folder import WORK
+from tts.io import load_tensors
+from tts.sample_config import SampleConfig
+from tts.sample_run import run_sample
+
+KILLS = 24
+"""Each kill hits all processes of a round at once; rounds have 1, 2 and 3 of them in turn."""
+
+
+PROCESS = """
+import time, torch
+from tts.data.collect_run import run_collect
+from tts.io import load_tensors
+from tts.sample_config import SampleConfig
+from tts.sample_run import run_sample
+
+torch.set_num_threads(1)
+run = run_sample if isinstance(config, SampleConfig) else run_collect
+run(config, lambda progress: time.sleep(pause))
+"""
+"""One process of a run, slow enough to be hit in the middle."""
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Starts processes that have the library loaded already."""
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["tts.sample_run", "tts.data.collect_run", "torch._dynamo"])
+
+    def start(config, count, pause):
+        names = {"config": config, "pause": pause}
+        started = [context.Process(target=exec, args=(PROCESS, names)) for _ in range(count)]
+        for process in started:
+            process.start()
+        return started
+
+    return start
+
+
+def torture(processes, config, folder, kills, seed):
+    """Kill rounds of processes at random moments; the number of rounds that met a run at work."""
+    moments, hit = random.Random(seed), 0
+    for round_ in range(kills):
+        one = replace(config, batch_size=moments.choice((3, 5, 8)))
+        started = processes(one, 1 + round_ % 3, pause=0.06)
+        time.sleep(moments.uniform(0.3, 1.0))
+        hit += all(process.is_alive() for process in started)
+        for process in started:
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+    shards = len(list(folder.rglob("shard-*")))
+    assert shards > 0
+    assert (folder / WORK).is_dir()  # and yet the run was never finished
+    return hit
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def content(folder, without):
+    return {name: (folder / name).read_bytes() for name in names(folder) if name not in without}
+
+
+def test_collection_survives_kills(processes, tmp_path):
+    config = CollectConfig(per_class=300, shard_items=12, device="cpu", out=str(tmp_path / "killed"))
+    assert torture(processes, config, tmp_path / "killed", KILLS, seed=4) >= 20
+    finishing = processes(config, 2, pause=0)
+    for process in finishing:
+        process.join()
+        assert process.exitcode == 0
+    run_collect(replace(config, out=str(tmp_path / "whole"), batch_size=1000))
+    killed, whole = TokenStore.open(tmp_path / "killed"), TokenStore.open(tmp_path / "whole")
+    killed.verify()
+    items = list(zip(killed.labels.tolist(), killed.seeds.tolist(), strict=True))
+    assert len(items) == len(set(items)) == 3000
+    assert torch.equal(killed.tokens, whole.tokens)
+    assert content(tmp_path / "killed", {"manifest.json"}) == content(tmp_path / "whole", {"manifest.json"})
+    assert killed.manifest.shards == whole.manifest.shards
+
+
+def test_sampling_survives_kills(processes, digits_scorer, tmp_path):
+    config = SampleConfig(
+        **{"scorer": str(digits_scorer), "candidates": "3", "labels": "0-9", "per_class": 20},
+        **{"formats": ("png", "npz"), "save_tokens": True, "trace": True, "device": "cpu"},
+        **{"shard_items": 6, "out": str(tmp_path / "killed")},
+    )
+    torture(processes, config, tmp_path / "killed", 6, seed=5)
+    for process in processes(config, 3, pause=0):
+        process.join()
+        assert process.exitcode == 0
+    run_sample(replace(config, out=str(tmp_path / "whole")))
+    killed, whole = (content(tmp_path / name, {"run.json"}) for name in ("killed", "whole"))
+    assert killed.keys() == whole.keys()
+    differing = [name for name in whole if whole[name] != killed[name]]
+    assert all(name.endswith(".safetensors") for name in differing)  # low bits of scores, by batch size
+    ours, theirs = (load_tensors(tmp_path / name / "tokens.safetensors")[0] for name in ("killed", "whole"))
+    for name in ("tokens", "labels", "seeds", "winner_index"):
+        assert torch.equal(ours[name], theirs[name])
+    torch.testing.assert_close(ours["winner_scores"], theirs["winner_scores"], equal_nan=True)
+    assert len([name for name in whole if name.startswith("images/")]) == 200

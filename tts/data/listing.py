@@ -1,0 +1,101 @@
+"""The images of a folder, compact enough for millions, and their list as a text file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tts.errors import CheckpointError
+from tts.io import atomic_path, reason
+
+FORMAT = "scalewise-tts images 1"
+_LINES = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """Images below ``root``, class by class and sorted by name; ``labels[i]`` is the class of ``files[i]``.
+
+    An image's number is its index here. ``names`` are the classes' folders, ``files`` are 'class/file', and
+    ``labels`` (N,) is int32.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    files: tuple[str, ...]
+    labels: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.files)
+
+    def path(self, index: int) -> Path:
+        """Where an image lies."""
+        return self.root / self.files[index]
+
+    def first(self, per_class: int | None) -> NDArray[np.int64]:
+        """Numbers of the first ``per_class`` images of each class, of all for ``None``."""
+        numbers = np.arange(len(self), dtype=np.int64)
+        if per_class is None:
+            return numbers
+        starts = np.searchsorted(self.labels, np.arange(len(self.names)))
+        return numbers[numbers - starts[self.labels] < per_class]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the class names and the files' names in their order, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        lines = iter((*self.names, "", *self.files))
+        while part := list(islice(lines, _LINES)):
+            digest.update("".join(f"{line}\n" for line in part).encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+    def save(self, file: Path | str) -> None:
+        """Write the list as text: a line of JSON with the classes, then one image a line."""
+        header = {
+            "format": FORMAT,
+            "images": len(self),
+            "fingerprint": self.fingerprint(),
+            "names": self.names,
+        }
+        with atomic_path(file) as temporary, _text(temporary, "w") as stream:
+            stream.write(json.dumps(header) + "\n")
+            stream.writelines(f"{name}\n" for name in self.files)
+
+    @classmethod
+    def load(cls, file: Path | str, root: Path | str) -> ImageFolder:
+        """Read what ``save`` wrote; the folder itself is not looked at."""
+        try:
+            with _text(Path(file), "r") as stream:
+                header = json.loads(stream.readline())
+                files = tuple(stream.read().split("\n")[:-1])
+            names = tuple(header["names"])
+            folder = cls(Path(root), names, files, _labels(names, files))
+            if [header["format"], header["images"]] != [FORMAT, len(files)]:
+                raise ValueError(f"{len(files)} of {header['images']} images in {header['format']!r}")
+            if header["fingerprint"] != folder.fingerprint():
+                raise ValueError("another fingerprint")
+        except OSError as error:
+            raise CheckpointError(f"cannot read {file} ({reason(error)}); check the path") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise CheckpointError(
+                f"{file} is no complete list of images ({reason(error)}); delete it, it will be made again"
+            ) from error
+        return folder
+
+
+def _labels(names: tuple[str, ...], files: tuple[str, ...]) -> NDArray[np.int32]:
+    """Class numbers (N,) of files named 'class/file'."""
+    numbers = {name: number for number, name in enumerate(names)}
+    return np.fromiter((numbers[file.partition("/")[0]] for file in files), np.int32, len(files))
+
+
+def _text(path: Path, mode: Literal["r", "w"]) -> TextIO:
+    """Open a text file whose lines end with a line feed only, since names may hold all other characters."""
+    return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="\n")

@@ -1,0 +1,148 @@
+"""Run folders: where a run keeps its plan, shards and record, and how one takes another's place.
+
+While a run is at work its folder has ``plan.json`` and ``.work`` (claims, presence, times); the record, such
+as ``run.json``, is written last and ends it. A run that is to be overwritten stays whole until the new one,
+in the folder ``.unfinished`` inside, is finished.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from tts.engine.plan import PLAN_FILE, Plan, ShardRange
+from tts.engine.shards import glance, shard_name
+from tts.errors import CheckpointError
+from tts.io import atomic_path, read_json
+from tts.pipeline import Item
+
+STAGING = ".unfinished"
+WORK = ".work"
+MOVING = "moving"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a kind of run keeps its files: shards below ``shards``, the ``record``, and whatever else it
+    ``owns``, as names in the folder."""
+
+    record: str
+    shards: str = "."
+    owns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run that is open for work: the folder that the user named, the one it is made in, plan and items."""
+
+    out: Path
+    path: Path
+    layout: Layout
+    plan: Plan
+    items: Sequence[Item] = field(repr=False)
+
+    @cached_property
+    def shards(self) -> list[ShardRange]:
+        """All shards of the plan."""
+        return self.plan.shards()
+
+    @property
+    def work(self) -> Path:
+        """Folder of claims, presence and times."""
+        return self.path / WORK
+
+    def shard_path(self, number: int) -> Path:
+        """Where a shard lies once it is whole."""
+        return self.path / self.layout.shards / shard_name(number)
+
+    def present(self) -> set[int]:
+        """Numbers of the shards that are there; each was whole when its name appeared."""
+        folder = self.path / self.layout.shards
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        return {shard.number for shard in self.shards if shard_name(shard.number) in names}
+
+    def finished(self) -> bool:
+        """Whether the record stands for this plan, in its folder or, after moving, in the user's."""
+        return any(recorded_plan(folder, self.layout) == self.plan.id for folder in {self.path, self.out})
+
+
+def recorded_plan(folder: Path, layout: Layout) -> str | None:
+    """The id of the plan that a folder's record stands for; ``None`` without record, "" where it names none."""
+    path = folder / layout.record
+    if not path.is_file():
+        return None
+    try:
+        record = read_json(path)
+    except CheckpointError:
+        return ""
+    return str(record.get("plan") or "") if isinstance(record, dict) else ""
+
+
+def remove_run(folder: Path, layout: Layout) -> None:
+    """Remove a run's own files, the record first; files of others stay."""
+    (folder / layout.record).unlink(missing_ok=True)
+    for name in (PLAN_FILE, *layout.owns):
+        _remove(folder / name)
+    shards = folder / layout.shards
+    for path in shards.glob("shard-*.safetensors") if shards.is_dir() else ():
+        path.unlink(missing_ok=True)
+    clear_work(folder / WORK)
+
+
+def replace_run(out: Path, staging: Path, layout: Layout) -> None:
+    """Put the finished run of ``staging`` in the place of the one in ``out``; other files there stay.
+
+    A process may die in the middle: the next one goes on.
+    """
+    moving = staging / MOVING
+    if not moving.exists():
+        remove_run(out, layout)
+        with atomic_path(moving) as temporary:
+            temporary.touch()
+    last = staging / layout.record
+    _remove(staging / WORK)
+    for path in sorted(staging.iterdir()):
+        if path not in (moving, last):
+            _move(path, out)
+    if last.exists():
+        last.replace(out / last.name)
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def clear_work(work: Path) -> None:
+    """Remove what an ended run needed; who is present and who is opening the folder stays."""
+    for path in work.iterdir() if work.is_dir() else ():
+        if not path.name.startswith(("worker-", ".worker-", "claim-open")):
+            path.unlink(missing_ok=True)
+
+
+def _move(path: Path, folder: Path) -> None:
+    """Move a file or folder; a folder that is there already takes the contents."""
+    target = folder / path.name
+    if path.is_dir() and target.is_dir():
+        for inner in sorted(path.iterdir()):
+            _move(inner, target)
+        path.rmdir()
+    else:
+        path.replace(target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def broken_shards(run: RunFolder) -> list[str]:
+    """What is wrong, as far as headers tell, with shards that are there; such shards are removed."""
+    faults = []
+    for number in sorted(run.present()):
+        fault = glance(run.shard_path(number), run.shards[number])
+        if fault:
+            faults.append(fault)
+            run.shard_path(number).unlink(missing_ok=True)
+    return faults

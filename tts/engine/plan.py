@@ -1,0 +1,199 @@
+"""The plan of a run: which items it makes, cut into fixed shards, from its arguments alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tts.errors import CheckpointError, UsageError
+from tts.io import read_json, write_json
+from tts.pipeline import Item
+
+PLAN_FILE = "plan.json"
+FORMAT_VERSION = 1
+SHARD_ITEMS = 512
+"""Items of a shard, and so the most that a killed process loses."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Items that were asked for together: the fields that chose them, their number and a fingerprint."""
+
+    choice: dict[str, Any]
+    items: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class ShardRange:
+    """A shard: ``count`` items from number ``first`` of the plan; ``plan`` is the id that its file carries."""
+
+    number: int
+    first: int
+    count: int
+    plan: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run makes. Shards never cross segments, so that adding items leaves finished shards alone.
+
+    ``settings`` decide how an item comes out and ``identity`` holds hashes of what makes it.
+    """
+
+    kind: str
+    settings: dict[str, Any]
+    identity: dict[str, Any]
+    shard_items: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def items(self) -> int:
+        """Number of items in all."""
+        return sum(segment.items for segment in self.segments)
+
+    @property
+    def id(self) -> str:
+        """A hash of everything that the plan says."""
+        return _hash(self.to_json())
+
+    def shards(self) -> list[ShardRange]:
+        """All shards in order."""
+        found: list[ShardRange] = []
+        start = 0
+        for i, segment in enumerate(self.segments):
+            # the id of the plan as it was with this segment as its last: extending changes no shard
+            owner = replace(self, segments=self.segments[: i + 1]).id
+            for first in range(start, start + segment.items, self.shard_items):
+                count = min(self.shard_items, start + segment.items - first)
+                found.append(ShardRange(len(found), first, count, owner))
+            start += segment.items
+        return found
+
+    def differences(self, other: Plan) -> list[str]:
+        """Names of the settings or, if these agree, of the identities, in which another plan differs."""
+        names = _differing(self.settings, other.settings) or _differing(self.identity, other.identity)
+        names = names or (["kind"] if self.kind != other.kind else [])
+        return names + (["shard_items"] if self.shard_items != other.shard_items else [])
+
+    def to_json(self) -> dict[str, Any]:
+        """A record for JSON."""
+        return {"format": FORMAT_VERSION, **asdict(self), "segments": [asdict(s) for s in self.segments]}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Plan:
+        """Read what ``to_json`` made; ``KeyError``, ``TypeError`` or ``ValueError`` if it is not that."""
+        if record["format"] != FORMAT_VERSION:
+            raise ValueError(f"format {record['format']}, this version reads format {FORMAT_VERSION}")
+        segments = tuple(
+            Segment(dict(s["choice"]), int(s["items"]), str(s["fingerprint"])) for s in record["segments"]
+        )
+        plan = cls(
+            kind=str(record["kind"]),
+            settings=dict(record["settings"]),
+            identity=dict(record["identity"]),
+            shard_items=int(record["shard_items"]),
+            segments=segments,
+        )
+        if plan.shard_items < 1 or plan.items < 1:
+            raise ValueError(f"{plan.items} items in shards of {plan.shard_items}")
+        return plan
+
+    def save(self, folder: Path) -> None:
+        """Write ``plan.json``."""
+        write_json(folder / PLAN_FILE, self.to_json())
+
+    @classmethod
+    def load(cls, folder: Path) -> Plan | None:
+        """The plan of a folder, or ``None`` if there is none."""
+        path = folder / PLAN_FILE
+        if not path.exists():
+            return None
+        try:
+            return cls.from_json(read_json(path))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            fault = f"no field {error}" if isinstance(error, KeyError) else str(error)
+            raise CheckpointError(
+                f"{path} is no valid plan ({fault}); choose another --out or pass --overwrite"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command asks for: a plan of one segment, and the items (label, seed) of its arguments.
+
+    ``any_size`` says that no size of shards was asked for.
+    """
+
+    plan: Plan
+    items: Sequence[Item]
+    any_size: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        settings: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        choice: Mapping[str, Any],
+        items: Sequence[Item],
+        shard_items: int | None = None,
+    ) -> Request:
+        """Build a request; all fields must be such that JSON gives them back unchanged."""
+        if not items:
+            raise UsageError("the run has no items; ask for at least one image")
+        segment = Segment(_plain(choice), len(items), fingerprint(items))
+        size = SHARD_ITEMS if shard_items is None else shard_items
+        if size < 1:
+            raise UsageError(f"shard-items {size} must be at least 1; the default is {SHARD_ITEMS}")
+        plan = Plan(kind, _plain(settings), _plain(identity), size, (segment,))
+        return cls(plan, items, any_size=shard_items is None)
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """The fields that chose the items."""
+        return self.plan.segments[0].choice
+
+
+def fingerprint(items: Iterable[Item]) -> str:
+    """A hash of the items in their order."""
+    digest = hashlib.sha256()
+    for block in _blocks(items):
+        digest.update(block.tobytes())
+    return digest.hexdigest()
+
+
+def same_items(a: Sequence[Item], b: Sequence[Item]) -> bool:
+    """Whether both hold the same items, in any order."""
+    return len(a) == len(b) and set(a) == set(b)
+
+
+def _blocks(items: Iterable[Item]) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
+    """Labels and seeds (n, 2) of so many items at a time."""
+    block: list[tuple[int, int]] = []
+    for item in items:
+        block.append((item.label, item.seed))
+        if len(block) == 1 << 16:
+            yield np.asarray(block, dtype="<i8")
+            block = []
+    yield np.asarray(block, dtype="<i8")
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    return sorted(key for key in {*a, *b} if a.get(key) != b.get(key))
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as JSON gives them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(fields)))
+    return plain
+
+
+def _hash(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,110 @@
+"""Shard files: tensors that carry their own checksum and the plan that they belong to.
+
+A file is written to a temporary name and renamed, so under its own name it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tts.engine.plan import ShardRange
+from tts.errors import CheckpointError
+from tts.io import load_tensors, read_metadata, save_tensors
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Finished items: tensors with a row an item, without the ``skipped`` ones, which are named.
+
+    ``taken`` counts the items of the plan that these are, skipped ones included.
+    """
+
+    tensors: dict[str, Tensor]
+    taken: int
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> int:
+        """Number of rows."""
+        return len(next(iter(self.tensors.values())))
+
+    @classmethod
+    def join(cls, parts: list[Rows]) -> Rows:
+        """One after another."""
+        names = parts[0].tensors
+        return cls(
+            {name: torch.cat([part.tensors[name] for part in parts]) for name in names},
+            sum(part.taken for part in parts),
+            tuple(name for part in parts for name in part.skipped),
+        )
+
+
+def shard_name(number: int) -> str:
+    """``shard-00000.safetensors`` and so on."""
+    return f"shard-{number:05d}.safetensors"
+
+
+def write_shard(path: Path, rows: Rows, owner: ShardRange, notes: Mapping[str, str] = {}) -> None:
+    """Write the rows of a shard, or the first of them, with their checksum."""
+    metadata = {
+        "plan": owner.plan,
+        "shard": str(owner.number),
+        "taken": str(rows.taken),
+        "skipped": json.dumps(rows.skipped),
+        **notes,
+    }
+    save_tensors(path, rows.tensors, {**metadata, "sha256": digest(rows.tensors, metadata)})
+
+
+def read_shard(path: Path, owner: ShardRange, whole: bool = True) -> tuple[Rows, dict[str, str]]:
+    """Rows and metadata of a shard's file, checked against its checksum.
+
+    ``CheckpointError`` says what is wrong: not readable, changed, of another plan, or, if it must be
+    ``whole``, with fewer items than the plan has.
+    """
+    tensors, metadata = load_tensors(path)
+    if fault := _foreign(metadata, owner, whole):
+        raise CheckpointError(f"{path} {fault}")
+    stored = metadata.pop("sha256", "")
+    if digest(tensors, metadata) != stored:
+        raise CheckpointError(f"{path} does not match its checksum {stored[:12]}")
+    return Rows(tensors, int(metadata["taken"]), tuple(json.loads(metadata["skipped"]))), metadata
+
+
+def glance(path: Path, owner: ShardRange) -> str | None:
+    """What is wrong with a shard's file as far as its header and length tell; ``None`` if nothing."""
+    try:
+        metadata = read_metadata(path)
+    except CheckpointError as error:
+        return str(error)
+    fault = _foreign(metadata, owner, whole=True)
+    return f"{path} {fault}" if fault else None
+
+
+def skipped_in(path: Path) -> tuple[str, ...]:
+    """The items that a shard names as skipped."""
+    return tuple(json.loads(read_metadata(path).get("skipped", "[]")))
+
+
+def _foreign(metadata: Mapping[str, str], owner: ShardRange, whole: bool) -> str | None:
+    if (metadata.get("plan"), metadata.get("shard")) != (owner.plan, str(owner.number)):
+        return "belongs to another plan"
+    if whole and metadata.get("taken") != str(owner.count):
+        return f"holds {metadata.get('taken')} items of {owner.count}"
+    return None
+
+
+def digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of names, types, shapes and contents of tensors and of the metadata."""
+    total = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()

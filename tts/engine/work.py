@@ -1,0 +1,222 @@
+"""The engine: any number of processes claim, make and write the shards of a run until it is finished."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tts.engine.claims import Worker
+from tts.engine.folder import STAGING, RunFolder, broken_shards, clear_work, replace_run
+from tts.engine.plan import ShardRange
+from tts.engine.progress import Census, Report
+from tts.engine.shards import Rows, read_shard, write_shard
+from tts.engine.stopping import Stop
+from tts.errors import CheckpointError, UsageError
+from tts.io import read_json, write_json
+from tts.pipeline import Item
+
+POLL = 0.3
+"""Seconds between two looks for shards that other processes may have left."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds spent making ``items`` items, summed over the processes, as far as they are known."""
+
+    seconds: float = 0.0
+    items: int = 0
+
+
+class Job(Protocol):
+    """What a run makes of its items."""
+
+    def make(self, items: Sequence[Item], first: int) -> Iterator[Rows]:
+        """Make items, whose first has the number ``first`` in the plan, batch by batch in their order."""
+        ...
+
+    def publish(self, items: Sequence[Item], rows: Rows) -> tuple[Rows, Mapping[str, str]]:
+        """Write files beside a whole shard before it appears; returns its rows and notes for its metadata."""
+        ...
+
+    def finish(self, run: RunFolder, timing: Timing) -> None:
+        """Write what is made of all shards and, last, the record, whose ``plan`` is the plan's id."""
+        ...
+
+
+@dataclass(frozen=True)
+class Share:
+    """Shards number i, i + n, i + 2 n and so on, counted from 1, of n shares."""
+
+    part: int
+    parts: int
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        """Read ``i/n``."""
+        part, slash, parts = text.partition("/")
+        if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+            raise UsageError(f"shard {text!r} must be i/n with i from 1 to n; for example 2/8")
+        return cls(int(part), int(parts))
+
+    def __contains__(self, number: object) -> bool:
+        """Whether a shard, counted from 0, belongs to the share."""
+        return isinstance(number, int) and number % self.parts == self.part - 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What this process did: items made, whether the run was finished before, and whether it is now."""
+
+    made: int
+    finished_before: bool
+    finished: bool
+    shards_done: int
+    shards: int
+
+
+def work(
+    run: RunFolder,
+    worker: Worker,
+    job: Job,
+    stop: Stop,
+    share: Share | None = None,
+    report: Report = lambda progress: None,
+    warn: Say = lambda message: None,
+) -> Outcome:
+    """Make shards until none is left, wait for those of others, and finish the run.
+
+    A ``share`` ends with its own shards; whoever makes the last shard of all finishes the run. Raises
+    ``StoppedError`` after a signal, with finished batches kept.
+    """
+    shards = run.shards
+    if run.finished():
+        return Outcome(0, True, True, len(shards), len(shards))
+    with worker.holding("check") as first:
+        for fault in broken_shards(run) if first else ():
+            warn(f"{fault}; it is made again")
+    shift = _Shift(run, worker, job, stop, Census(run, worker, report))
+    made = 0
+    while not run.finished():
+        done = shift.census.look()
+        shift.check()
+        if len(done) == len(shards):
+            shift.finish(warn)
+            continue
+        left = [s for s in shards if s.number not in done]
+        mine = [s for s in left if share is None or s.number in share]
+        claimed = shift.claim(mine)
+        if claimed is not None:
+            made += shift.make(claimed)
+        elif not mine:
+            return Outcome(made, False, False, len(done), len(shards))
+        else:
+            shift.wait()
+    return Outcome(made, False, True, len(shards), len(shards))
+
+
+@dataclass
+class _Shift:
+    """One process's time at work on a run."""
+
+    run: RunFolder
+    worker: Worker
+    job: Job
+    stop: Stop
+    census: Census
+
+    def check(self) -> None:
+        """Stop here if a signal asked for it."""
+        done, shards = len(self.census.done), len(self.run.shards)
+        self.stop.check(f"{done} of {shards} shards are whole, run the same command again to go on")
+
+    def wait(self) -> None:
+        """Give the other processes time."""
+        self.census.tell()
+        time.sleep(POLL)
+
+    def claim(self, wanted: Sequence[ShardRange]) -> ShardRange | None:
+        """The first shard that no living process has."""
+        for shard in wanted:
+            if self.worker.take(str(shard.number)):
+                if not self.run.shard_path(shard.number).exists():
+                    return shard
+                self.worker.release(str(shard.number))  # made since we looked
+        return None
+
+    def make(self, shard: ShardRange) -> int:
+        """Make a claimed shard; returns the number of items made. Kept batches of an earlier try count."""
+        partial = self.run.work / f"partial-{shard.number:05d}.safetensors"
+        parts, seconds = _kept(partial, shard)
+        taken = kept = sum(part.taken for part in parts)
+        items = self.run.items[shard.first : shard.first + shard.count]
+        try:
+            self.worker.items = taken
+            batches = self.job.make(items[taken:], shard.first + taken) if taken < shard.count else iter(())
+            started = time.perf_counter()
+            for rows in batches:
+                seconds += time.perf_counter() - started
+                parts.append(rows)
+                taken += rows.taken
+                self.worker.items = taken
+                self.census.tell()
+                if self.stop and taken < shard.count:
+                    write_shard(partial, Rows.join(parts), shard, {"seconds": repr(seconds)})
+                    self.check()
+                started = time.perf_counter()
+            self._publish(shard, items, Rows.join(parts), seconds)
+            partial.unlink(missing_ok=True)
+        finally:
+            self.worker.items = 0
+            self.worker.release(str(shard.number))
+        return taken - kept
+
+    def _publish(self, shard: ShardRange, items: Sequence[Item], rows: Rows, seconds: float) -> None:
+        rows, notes = self.job.publish(items, rows)
+        time_file = self.run.work / f"time-{shard.number:05d}.json"
+        write_json(time_file, {"seconds": seconds, "items": rows.items})
+        path = self.run.shard_path(shard.number)
+        path.parent.mkdir(exist_ok=True)
+        write_shard(path, rows, shard, notes)
+
+    def finish(self, warn: Say) -> None:
+        """Write the record, or wait for another process that does; removes shards that prove broken."""
+        with self.worker.holding("finish") as mine:
+            if not mine or self.run.finished():
+                return self.wait()
+            for shard in self.run.shards:
+                try:
+                    read_shard(self.run.shard_path(shard.number), shard)
+                except CheckpointError as error:
+                    warn(f"{error}; it is made again")
+                    self.run.shard_path(shard.number).unlink(missing_ok=True)
+                    return None
+            self.job.finish(self.run, _timing(self.run.work))
+            clear_work(self.run.work)
+            if self.run.path.name == STAGING:
+                replace_run(self.run.out, self.run.path, self.run.layout)
+        return None
+
+
+def _kept(path: Path, shard: ShardRange) -> tuple[list[Rows], float]:
+    """The batches that a stopped process kept of a shard, and the seconds they took."""
+    if path.exists():
+        with suppress(CheckpointError):
+            rows, metadata = read_shard(path, shard, whole=False)
+            return [rows], float(metadata.get("seconds", 0))
+    return [], 0.0
+
+
+def _timing(folder: Path) -> Timing:
+    """The sum of all processes' times."""
+    seconds, items = 0.0, 0
+    for path in sorted(folder.glob("time-*.json")):
+        with suppress(CheckpointError, KeyError, TypeError):
+            record = read_json(path)
+            seconds, items = seconds + float(record["seconds"]), items + int(record["items"])
+    return Timing(seconds, items)

@@ -1,0 +1,161 @@
+"""What ``tts sample`` makes of its items: rows of shards, PNG files, and the files made of all shards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tts.engine.folder import Layout, RunFolder
+from tts.engine.shards import Rows
+from tts.engine.work import Timing
+from tts.fitting import Fit
+from tts.io import load_png, load_tensors, read_json, save_png, save_tensors, to_uint8, write_json
+from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, Pixels, image_path
+from tts.pipeline import Batch, Generator, Item, Prefix
+
+SHARDS = "shards"
+LAYOUT = Layout(RECORD, SHARDS, (IMAGES, TOKENS, TRACE, NPZ, GRID))
+PNG_THREADS = 8
+PIXELS = "pixels"
+MAPS = ("tokens", "labels", "seeds", "winner_scores", "winner_index")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which files a run writes, and the rule for its pixels."""
+
+    formats: frozenset[str]
+    tokens: bool
+    trace: bool
+    uint8: str
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SampleJob:
+    """Generates images; ``folder`` takes the PNG files, ``record`` is what the run says of itself."""
+
+    generator: Generator
+    prefix: Prefix | None
+    fit: Fit
+    wanted: Wanted
+    folder: Path
+    record: dict[str, Any]
+
+    def make(self, items: Sequence[Item], first: int) -> Iterator[Rows]:
+        """Generate items batch by batch."""
+        prefix = self.prefix
+        if prefix is not None:
+            prefix = Prefix(prefix.tokens[first : first + len(items)], prefix.scales)
+        for batch in self.generator.batches(items, self.fit, prefix):
+            yield self._rows(batch)
+
+    def _rows(self, batch: Batch) -> Rows:
+        result = batch.result
+        assert result.images is not None
+        codes = self.generator.backbone.info.codebook_size
+        scores = {f"scores.{scale + 1}": trace for scale, trace in result.trace.items()}
+        return Rows(
+            {
+                "tokens": result.tokens.to(torch.int32 if codes > 32767 else torch.int16),
+                "labels": torch.tensor([item.label for item in batch.items]),
+                "seeds": torch.tensor([item.seed for item in batch.items]),
+                "winner_scores": result.winner_scores,
+                "winner_index": result.winner_index.to(torch.int32),
+                PIXELS: torch.from_numpy(to_uint8(result.images, self.wanted.uint8)),
+                **scores,
+            },
+            len(batch.items),
+        )
+
+    def publish(self, items: Sequence[Item], rows: Rows) -> tuple[Rows, Mapping[str, str]]:
+        """Write the PNG files; the shard keeps the pixels only if an npz is to be made of them."""
+        tensors, notes = dict(rows.tensors), {}
+        pixels = tensors[PIXELS].numpy()
+        if "png" in self.wanted.formats:
+            paths = [image_path(self.folder, item) for item in items]
+            for parent in {path.parent for path in paths}:
+                parent.mkdir(parents=True, exist_ok=True)
+            with ThreadPoolExecutor(PNG_THREADS) as pool:
+                list(pool.map(save_png, paths, pixels))
+            notes["images_sha256"] = images_digest(self.folder, items)
+        if "npz" not in self.wanted.formats:
+            del tensors[PIXELS]
+        return Rows(tensors, rows.taken, rows.skipped), notes
+
+    def finish(self, run: RunFolder, timing: Timing) -> None:
+        """Write the grid, the npz, the token maps, the trace and, last, the record."""
+        if "npz" in self.wanted.formats:
+            size = self.generator.backbone.info.image_size
+            with NpzWriter(run.path / NPZ, run.items, size) as writer:
+                for shard in run.shards:
+                    writer.append(load_tensors(run.shard_path(shard.number))[0][PIXELS].numpy())
+        save_png(run.path / GRID, _grid(run))
+        if self.wanted.tokens:
+            save_tensors(run.path / TOKENS, _joined(run, MAPS), self.wanted.metadata)
+        if self.wanted.trace:
+            save_tensors(run.path / TRACE, _joined(run, None), self.wanted.metadata)
+        record = {
+            "finished": True,
+            "plan": run.plan.id,
+            "images": run.plan.items,
+            **self.record,
+            "timing": _timing(run, timing, self.fit.batch),
+        }
+        write_json(run.path / RECORD, record)
+
+
+def images_digest(folder: Path, items: Sequence[Item]) -> str:
+    """SHA-256 of the PNG files of some items, one after another."""
+    total = hashlib.sha256()
+    for item in items:
+        total.update(image_path(folder, item).read_bytes())
+    return total.hexdigest()
+
+
+def _grid(run: RunFolder) -> Pixels:
+    """The picture of the first images of the first classes, read from wherever they are."""
+    grid = Grid()
+    for shard in run.shards:
+        wanted = [
+            (row, item)
+            for row, item in enumerate(run.items[shard.first : shard.first + shard.count])
+            if grid.wants(item)
+        ]
+        tensors = load_tensors(run.shard_path(shard.number))[0] if wanted else {}
+        for row, item in wanted:
+            if PIXELS in tensors:
+                grid.add(item, tensors[PIXELS][row].numpy().copy())
+            else:
+                grid.add(item, load_png(image_path(run.path, item)))
+        if grid.full:
+            break
+    return grid.picture()
+
+
+def _joined(run: RunFolder, names: Sequence[str] | None) -> dict[str, torch.Tensor]:
+    """Columns of all shards; ``None`` means the scores of all candidates."""
+    parts = [load_tensors(run.shard_path(shard.number))[0] for shard in run.shards]
+    wanted = [name for name in parts[0] if name.startswith("scores.")] if names is None else names
+    columns = {name: torch.cat([part[name] for part in parts]) for name in wanted}
+    return {name: column if column.is_floating_point() else column.long() for name, column in columns.items()}
+
+
+def _timing(run: RunFolder, timing: Timing, batch: int) -> dict[str, Any]:
+    """Seconds of generation, summed over processes and with those of the run that this one extends."""
+    seconds, images = timing.seconds, timing.items
+    if (run.path / RECORD).is_file():
+        before = read_json(run.path / RECORD).get("timing", {})
+        seconds, images = seconds + before.get("generate_seconds", 0), images + before.get("images", 0)
+    return {
+        "generate_seconds": seconds,
+        "images": images,
+        "images_per_second": images / seconds if seconds else None,
+        "batch_size": batch,
+    }
