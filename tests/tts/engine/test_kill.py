@@ -15,7 +15,6 @@ import torch
 from tts.data.collect_run import CollectConfig, run_collect
 from tts.data.store import TokenStore
 from tts.engine.folder import WORK
-from tts.io import load_tensors
 from tts.sample_config import SampleConfig
 from tts.sample_run import run_sample
 
@@ -26,7 +25,6 @@ KILLS = 24
 PROCESS = """
 import time, torch
 from tts.data.collect_run import run_collect
-from tts.io import load_tensors
 from tts.sample_config import SampleConfig
 from tts.sample_run import run_sample
 
@@ -57,7 +55,7 @@ def torture(processes, config, folder, kills, seed):
     """Kill rounds of processes at random moments; the number of rounds that met a run at work."""
     moments, hit = random.Random(seed), 0
     for round_ in range(kills):
-        one = replace(config, batch_size=moments.choice((3, 5, 8)))
+        one = replace(config, batch_size=config.batch_size or moments.choice((3, 5, 8)))
         started = processes(one, 1 + round_ % 3, pause=0.06)
         time.sleep(moments.uniform(0.3, 1.0))
         hit += all(process.is_alive() for process in started)
@@ -99,7 +97,7 @@ def test_sampling_survives_kills(processes, digits_scorer, tmp_path):
     config = SampleConfig(
         **{"scorer": str(digits_scorer), "candidates": "3", "labels": "0-9", "per_class": 20},
         **{"formats": ("png", "npz"), "save_tokens": True, "trace": True, "device": "cpu"},
-        **{"shard_items": 6, "out": str(tmp_path / "killed")},
+        **{"shard_items": 6, "batch_size": 4, "out": str(tmp_path / "killed")},
     )
     torture(processes, config, tmp_path / "killed", 6, seed=5)
     for process in processes(config, 3, pause=0):
@@ -108,10 +106,5 @@ def test_sampling_survives_kills(processes, digits_scorer, tmp_path):
     run_sample(replace(config, out=str(tmp_path / "whole")))
     killed, whole = (content(tmp_path / name, {"run.json"}) for name in ("killed", "whole"))
     assert killed.keys() == whole.keys()
-    differing = [name for name in whole if whole[name] != killed[name]]
-    assert all(name.endswith(".safetensors") for name in differing)  # low bits of scores, by batch size
-    ours, theirs = (load_tensors(tmp_path / name / "tokens.safetensors")[0] for name in ("killed", "whole"))
-    for name in ("tokens", "labels", "seeds", "winner_index"):
-        assert torch.equal(ours[name], theirs[name])
-    torch.testing.assert_close(ours["winner_scores"], theirs["winner_scores"], equal_nan=True)
+    assert [name for name in whole if whole[name] != killed[name]] == []
     assert len([name for name in whole if name.startswith("images/")]) == 200
