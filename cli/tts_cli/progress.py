@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with images/s on a terminal, plain lines elsewhere, JSON lines where asked for."""
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere, JSON lines where asked for."""
 
 from __future__ import annotations
 
@@ -112,10 +112,8 @@ def _plain_lines(what: str) -> Callable[[Progress], None]:
         if due():
             speed = "" if now.items_per_second is None else f", {now.items_per_second:.1f} images/s"
             left = "" if now.seconds_left is None else f", {_duration(now.seconds_left)} left"
-            shards = f"{now.shards_done}/{now.shards} shards"
-            say(
-                f"{what}: {shards}, {now.items_done}/{now.items} images, {now.processes} processes{speed}{left}"
-            )
+            done = f"{now.shards_done}/{now.shards} shards, {now.items_done}/{now.items} images"
+            say(f"{what}: {done}, {now.processes} processes{speed}{left}")
 
     return report
 

@@ -95,13 +95,13 @@ class Worker:
 
     def _arrive(self, attempts: int = 10) -> None:
         """Announce this process in the folder, which the last one to leave may just remove."""
-        for left in reversed(range(attempts)):
-            try:
+        for _ in range(attempts - 1):
+            with suppress(FileNotFoundError):
                 self.folder.mkdir(parents=True, exist_ok=True)
-                return self._announce()
-            except FileNotFoundError:
-                if not left:
-                    raise
+                self._announce()
+                return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._announce()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -70,7 +70,7 @@ class RunFolder:
 
 
 def recorded_plan(folder: Path, layout: Layout) -> str | None:
-    """The id of the plan that a folder's record stands for; ``None`` without record, "" where it names none."""
+    """The id of the plan that a folder's record stands for, "" if it names none; ``None`` without record."""
     path = folder / layout.record
     if not path.is_file():
         return None

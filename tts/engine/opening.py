@@ -144,7 +144,8 @@ class _Opening:
                 return RunFolder(self.out, folder, self.layout, found, self._planned(found))
         if self.mode.overwrite:
             raise UsageError(
-                f"another process is at work in {busy[0]}; stop it before --overwrite, or choose another --out"
+                f"another process is at work in {busy[0]};"
+                " stop it before --overwrite, or choose another --out"
             )
         if plan is None:
             return self._begin(self.out)

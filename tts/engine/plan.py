@@ -32,7 +32,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class ShardRange:
-    """A shard: ``count`` items from number ``first`` of the plan; ``plan`` is the id that its file carries."""
+    """``count`` items from number ``first`` of the plan; the shard's file carries the id ``plan``."""
 
     number: int
     first: int

@@ -189,17 +189,24 @@ class _Shift:
         with self.worker.holding("finish") as mine:
             if not mine or self.run.finished():
                 return self.wait()
-            for shard in self.run.shards:
-                try:
-                    read_shard(self.run.shard_path(shard.number), shard)
-                except CheckpointError as error:
-                    warn(f"{error}; it is made again")
-                    self.run.shard_path(shard.number).unlink(missing_ok=True)
-                    return None
-            self.job.finish(self.run, _timing(self.run.work))
-            clear_work(self.run.work)
-            if self.run.path.name == STAGING:
-                replace_run(self.run.out, self.run.path, self.run.layout)
+            faults = [fault for shard in self.run.shards if (fault := self._fault(shard))]
+            for fault in faults:
+                warn(f"{fault}; it is made again")
+            if not faults:
+                self.job.finish(self.run, _timing(self.run.work))
+                clear_work(self.run.work)
+                if self.run.path.name == STAGING:
+                    replace_run(self.run.out, self.run.path, self.run.layout)
+        return None
+
+    def _fault(self, shard: ShardRange) -> str | None:
+        """What is wrong with a shard's contents, after removing it."""
+        path = self.run.shard_path(shard.number)
+        try:
+            read_shard(path, shard)
+        except CheckpointError as error:
+            path.unlink(missing_ok=True)
+            return str(error)
         return None
 
 
