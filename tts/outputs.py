@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -52,13 +53,8 @@ class NpzWriter:
     """
 
     def __init__(self, path: Path, items: Sequence[Item], size: int) -> None:
-        self.items = items
-        self._target = atomic_path(path)
-        self._zip = zipfile.ZipFile(self._target.__enter__(), "w", zipfile.ZIP_STORED)
-        self._images: IO[bytes] = self._zip.open(_member("arr_0"), "w", force_zip64=True)
-        shape = (len(items), size, size, 3)
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self._images, header)
+        self.path, self.items, self.size = path, items, size
+        self._file = self._open()
 
     def append(self, pixels: Pixels) -> None:
         """Add images (n, S, S, 3) in the order of the items."""
@@ -66,22 +62,32 @@ class NpzWriter:
 
     def __enter__(self) -> NpzWriter:
         """Write inside a ``with`` block."""
+        self._images = self._file.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finish the file, or remove it after an exception."""
-        self._images.close()
-        if kind is None:
-            for name, values in (
-                ("arr_1", [i.label for i in self.items]),
-                ("seeds", [i.seed for i in self.items]),
-            ):
-                with self._zip.open(_member(name), "w") as file:
+        self._file.__exit__(kind, error, trace)
+
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        """The member for the images, in a file that appears under its name when it is whole."""
+        with (
+            atomic_path(self.path) as temporary,
+            temporary.open("wb") as raw,
+            zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive,
+        ):
+            with archive.open(_member("arr_0"), "w", force_zip64=True) as images:
+                shape = (len(self.items), self.size, self.size, 3)
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(images, header)
+                yield images
+            labels, seeds = [i.label for i in self.items], [i.seed for i in self.items]
+            for name, values in (("arr_1", labels), ("seeds", seeds)):
+                with archive.open(_member(name), "w") as file:
                     np.lib.format.write_array(file, np.asarray(values, dtype=np.int64))
-        self._zip.close()
-        self._target.__exit__(kind, error, trace)
 
 
 def _member(name: str) -> zipfile.ZipInfo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ import torch
 from tts.engine.folder import Layout, RunFolder
 from tts.engine.shards import Rows
 from tts.engine.work import Timing
+from tts.errors import CheckpointError, RunError
 from tts.fitting import Fit
-from tts.io import load_png, load_tensors, read_json, save_png, save_tensors, to_uint8, write_json
+from tts.io import load_png, load_tensors, read_json, reason, save_png, save_tensors, to_uint8, write_json
 from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, Pixels, image_path
 from tts.pipeline import Batch, Generator, Item, Prefix
 
 SHARDS = "shards"
-LAYOUT = Layout(RECORD, SHARDS, (IMAGES, TOKENS, TRACE, NPZ, GRID))
+LAYOUT = Layout(RECORD, ("sample",), SHARDS, (IMAGES, TOKENS, TRACE, NPZ, GRID))
 PNG_THREADS = 8
 PIXELS = "pixels"
 MAPS = ("tokens", "labels", "seeds", "winner_scores", "winner_index")
@@ -81,7 +83,7 @@ class SampleJob:
         if "png" in self.wanted.formats:
             paths = [image_path(self.folder, item) for item in items]
             for parent in {path.parent for path in paths}:
-                parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(parent)
             with ThreadPoolExecutor(PNG_THREADS) as pool:
                 list(pool.map(save_png, paths, pixels))
             notes["images_sha256"] = images_digest(self.folder, items)
@@ -109,6 +111,15 @@ class SampleJob:
             "timing": _timing(run, timing, self.fit.batch),
         }
         write_json(run.path / RECORD, record)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {folder} ({reason(error)}); check the space and the rights there"
+        ) from error
 
 
 def images_digest(folder: Path, items: Sequence[Item]) -> str:
@@ -151,8 +162,9 @@ def _timing(run: RunFolder, timing: Timing, batch: int) -> dict[str, Any]:
     """Seconds of generation, summed over processes and with those of the run that this one extends."""
     seconds, images = timing.seconds, timing.items
     if (run.path / RECORD).is_file():
-        before = read_json(run.path / RECORD).get("timing", {})
-        seconds, images = seconds + before.get("generate_seconds", 0), images + before.get("images", 0)
+        with suppress(CheckpointError, KeyError, TypeError):  # a damaged record is only written anew
+            before = read_json(run.path / RECORD)["timing"]
+            seconds, images = seconds + before["generate_seconds"], images + before["images"]
     return {
         "generate_seconds": seconds,
         "images": images,

@@ -48,6 +48,8 @@ class RootGroup(TyperGroup):
         kwargs["standalone_mode"] = False
         try:
             code = super().main(*args, **kwargs) or 0
+            if code == INTERRUPTED:
+                _say("error: interrupted")
         except TtsError as error:
             if str(error):
                 _say(f"error: {_one_line(str(error))}")
@@ -58,8 +60,6 @@ class RootGroup(TyperGroup):
         except typer.Abort:
             _say("error: aborted")
             code = 1
-        if code == INTERRUPTED:
-            _say("error: interrupted")
         sys.exit(code)
 
 

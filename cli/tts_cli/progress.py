@@ -72,6 +72,14 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def say_note(message: str, as_json: bool) -> None:
+    """Print what the user should know of a result on stderr."""
+    if as_json:
+        say_json("note", message=message)
+    else:
+        say(f"note: {message}")
+
+
 def say_json(event: str, **fields: Any) -> None:
     """Print an event as one line of JSON on stderr."""
     print(json.dumps({"event": event, "time": time.time(), **fields}), file=sys.stderr, flush=True)
@@ -119,11 +127,14 @@ def _plain_lines(what: str) -> Callable[[Progress], None]:
 
 
 def _json_lines(what: str) -> Callable[[Progress], None]:
-    due = _Due()
+    due, ended = _Due(), False
 
     def report(now: Progress) -> None:
-        if due() or now.items_done == now.items:
+        nonlocal ended
+        last = now.shards_done == now.shards and not ended  # said once, however long others still take
+        if due() or last:
             say_json("progress", what=what, **asdict(now))
+        ended = ended or last
 
     return report
 

@@ -26,7 +26,7 @@ from tts.interfaces import Backbone
 from tts.pipeline import Generator, Item
 
 LISTING = "images.txt"
-LAYOUT = Layout(MANIFEST, owns=(LISTING,))
+LAYOUT = Layout(MANIFEST, ("generated", "real"), owns=(LISTING,))
 
 Say = Callable[[str], None]
 

@@ -29,12 +29,16 @@ LEASE = 60.0
 
 @dataclass(frozen=True)
 class Presence:
-    """What a process says of itself: who it is and how many items of the shard in hand it has finished."""
+    """What a process says of itself: who it is, and how many items of the shard in hand it has finished.
+
+    It is not ``working`` yet while it opens the folder.
+    """
 
     worker: str
     host: str
     pid: int
     born: str
+    working: bool = False
     items: int = 0
 
     @classmethod
@@ -80,6 +84,7 @@ class Worker:
         self.folder, self.lease = folder, lease
         self.presence = Presence.of_this_process()
         self.items = 0  # finished items of the shard in hand, for everyone's progress
+        self.working = False
         self._held: set[str] = set()
         self._end, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._beat, name="presence", daemon=True)
@@ -115,6 +120,12 @@ class Worker:
             self._path(self.presence.worker).unlink()
         with suppress(OSError):  # the last one to leave a finished run
             self.folder.rmdir()
+
+    def begin(self) -> None:
+        """Say that this process is at work from now on."""
+        self.working = True
+        with suppress(OSError):
+            self._announce()
 
     def take(self, name: str) -> bool:
         """Claim something; false if another living process has it."""
@@ -213,7 +224,7 @@ class Worker:
         return self.folder / f"worker-{worker}.json"
 
     def _announce(self) -> None:
-        record: dict[str, Any] = {**asdict(self.presence), "items": self.items}
+        record: dict[str, Any] = {**asdict(self.presence), "working": self.working, "items": self.items}
         path = self._path(self.presence.worker)
         temporary = path.with_name(f".{path.name}.tmp")
         with self._lock:

@@ -26,10 +26,11 @@ MOVING = "moving"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a kind of run keeps its files: shards below ``shards``, the ``record``, and whatever else it
-    ``owns``, as names in the folder."""
+    """Where runs of some kinds keep their files: the ``record``, shards in the folder ``shards``, and whatever
+    else they own."""
 
     record: str
+    kinds: tuple[str, ...]
     shards: str = "."
     owns: tuple[str, ...] = ()
 
@@ -65,8 +66,9 @@ class RunFolder:
         return {shard.number for shard in self.shards if shard_name(shard.number) in names}
 
     def finished(self) -> bool:
-        """Whether the record stands for this plan, in its folder or, after moving, in the user's."""
-        return any(recorded_plan(folder, self.layout) == self.plan.id for folder in {self.path, self.out})
+        """Whether the record stands for this plan, in its folder or, once it was moved, in the user's."""
+        folder = self.path if (self.path / PLAN_FILE).exists() else self.out
+        return recorded_plan(folder, self.layout) == self.plan.id
 
 
 def recorded_plan(folder: Path, layout: Layout) -> str | None:

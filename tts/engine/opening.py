@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tts.engine.claims import LEASE, Worker
 from tts.engine.folder import MOVING, STAGING, WORK, Layout, RunFolder, recorded_plan, remove_run, replace_run
 from tts.engine.launch import Launch, agree
 from tts.engine.plan import PLAN_FILE, Plan, Request, Segment, fingerprint, same_items
-from tts.errors import RunError, UsageError
+from tts.errors import CheckpointError, RunError, UsageError
 from tts.io import ensure_writable_dir
 from tts.pipeline import Item
 
@@ -61,10 +61,12 @@ def open_run(
             time.sleep(POLL)
         run = _Opening(out, layout, request, replan, mode, opener).choose()
         if run.path == out:
+            opener.begin()
             opener.release("open")
             yield run, opener
         else:
             with Worker(run.work, mode.lease) as worker:
+                worker.begin()
                 opener.release("open")
                 yield run, worker
 
@@ -94,10 +96,13 @@ def join_run(
     out: Path, path: Path, layout: Layout, request: Request, replan: Replan, mode: Mode = Mode()
 ) -> Iterator[tuple[RunFolder, Worker]]:
     """Join the run that another process of this launch has opened in ``path``."""
+    plan = Plan.load(path)
+    if plan is None:  # the others have finished and moved it
+        path, plan = out, Plan.load(out)
+    if plan is None:
+        raise RunError(f"{path} has lost its {PLAN_FILE}; start the run again")
     with Worker(path / WORK, mode.lease) as worker:
-        plan = Plan.load(path) or Plan.load(out)  # the others may have finished and moved it
-        if plan is None:
-            raise RunError(f"{path} has lost its {PLAN_FILE}; start the run again")
+        worker.begin()
         yield RunFolder(out, path, layout, plan, planned_items(plan, request, replan)), worker
 
 
@@ -133,13 +138,14 @@ class _Opening:
 
     def choose(self) -> RunFolder:
         staging = self.out / STAGING
+        self._check_kind()
         if (staging / MOVING).exists() or recorded_plan(staging, self.layout) is not None:
             replace_run(self.out, staging, self.layout)  # a process died while it did so
         busy = [folder for folder in (self.out, staging) if self._others(folder)]
         if self.mode.overwrite and not busy:
             return self._overwrite(staging)
         plan = self._known()
-        for folder, found in ((self.out, plan), (staging, Plan.load(staging))):
+        for folder, found in ((staging, Plan.load(staging)), (self.out, plan)):
             if found and self._is_asked_for(found):
                 return RunFolder(self.out, folder, self.layout, found, self._planned(found))
         if self.mode.overwrite:
@@ -152,6 +158,13 @@ class _Opening:
         if self.mode.extend and not plan.differences(self._asked(plan)):
             return self._extend(plan)
         raise UsageError(self._refusal(plan))
+
+    def _check_kind(self) -> None:
+        """Refuse a folder of another command, even to overwrite it: its files have other names."""
+        with suppress(CheckpointError):
+            plan = Plan.load(self.out)
+            if plan and plan.kind not in self.layout.kinds:
+                raise UsageError(f"{self.out} holds {plan.kind} data; choose another --out")
 
     def _known(self) -> Plan | None:
         """The plan of the user's folder; refuses results without one."""
@@ -169,11 +182,11 @@ class _Opening:
     def _others(self, folder: Path) -> bool:
         """Whether other living processes are at work in a folder."""
         if folder == self.out:
-            return bool(self.opener.others())
+            return any(other.working for other in self.opener.others())
         if not (folder / WORK).is_dir():
             return False
         with Worker(folder / WORK, self.mode.lease) as visitor:
-            return bool(visitor.others())
+            return any(other.working for other in visitor.others())
 
     def _planned(self, plan: Plan) -> Sequence[Item]:
         return planned_items(plan, self.request, self.replan)
@@ -208,7 +221,7 @@ class _Opening:
         before = self._planned(plan)
         seen = set(before)
         new = [item for item in self.request.items if item not in seen]
-        if new and self.opener.others():
+        if new and self._others(self.out):
             raise UsageError(f"another process is at work in {self.out}; wait for it before --extend")
         if new:
             segment = Segment(self.request.choice, len(new), fingerprint(new))

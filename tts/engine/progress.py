@@ -62,6 +62,12 @@ class Census:
             Progress(len(self.done), len(shards), done, self.run.plan.items, self.processes, speed, left)
         )
 
+    def complete(self) -> None:
+        """Report the end."""
+        items, shards = self.run.plan.items, len(self.run.shards)
+        speed = (items - self.before) / (time.perf_counter() - self.started)
+        self.report(Progress(shards, shards, items, items, self.processes, speed or None, 0.0))
+
     def _items_done(self) -> int:
         whole = sum(self.run.shards[number].count for number in self.done)
         return min(self.run.plan.items, whole + self.worker.items + self.elsewhere)

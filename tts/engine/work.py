@@ -117,6 +117,7 @@ def work(
             return Outcome(made, False, False, len(done), len(shards))
         else:
             shift.wait()
+    shift.census.complete()
     return Outcome(made, False, True, len(shards), len(shards))
 
 
@@ -133,7 +134,9 @@ class _Shift:
     def check(self) -> None:
         """Stop here if a signal asked for it."""
         done, shards = len(self.census.done), len(self.run.shards)
-        self.stop.check(f"{done} of {shards} shards are whole, run the same command again to go on")
+        self.stop.check(
+            f"{done} of {shards} shards are whole, run the same command (without --overwrite) to go on"
+        )
 
     def wait(self) -> None:
         """Give the other processes time."""

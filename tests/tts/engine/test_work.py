@@ -1,0 +1,168 @@
+"""The engine: shards made once, kept over stops and faults, and shared among processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from tts.engine.work import Share
+from tts.errors import RunError, StoppedError, UsageError
+from tts.io import read_json
+
+
+def shard(runs, number):
+    return runs.out / "parts" / f"shard-{number:05d}.safetensors"
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_the_batch_size_does_not_matter(runs, job, expected, batch):
+    runs.run(None, job(batch=batch))
+    assert runs.values() == expected(10)
+    assert read_json(runs.out / "record.json")["timed"] == 10
+
+
+def test_a_fault_loses_its_shard_only(runs, job, expected):
+    with pytest.raises(RuntimeError):
+        runs.run(None, job(fail_at=6))
+    assert shard(runs, 0).exists()
+    assert not list((runs.out / ".work").glob("claim-*"))
+    one = job()
+    assert runs.run(None, one).made == 6
+    assert one.made == list(range(4, 10))
+    assert runs.values() == expected(10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_finished_batches(runs, job, expected, number):
+    calls = []
+
+    def send():
+        calls.append(None)
+        if len(calls) == 3:  # before the first batch of the second shard
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    with pytest.raises(StoppedError, match=r"1 of 3 shards are whole, run the same command") as error:
+        runs.run(None, job(before_batch=send))
+    assert error.value.exit_code == 128 + number
+    assert signal.getsignal(number) is before
+    assert (runs.out / ".work" / "partial-00001.safetensors").exists()
+    one = job()
+    assert runs.run(None, one).made == 4
+    assert one.made == [6, 7, 8, 9]
+    assert runs.values() == expected(10)
+    assert not (runs.out / ".work").exists()
+
+
+def test_a_damaged_partial_shard_is_made_from_its_beginning(runs, job, expected):
+    with runs.open() as (run, _):
+        (run.work / "partial-00000.safetensors").write_bytes(b"damaged")
+    one = job()
+    runs.run(None, one)
+    assert one.made == list(range(10))
+    assert runs.values() == expected(10)
+
+
+def test_a_second_signal_ends_at_once():
+    source = (
+        "import os, signal\nfrom tts.engine.stopping import Stop\n"
+        "with Stop() as stop:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n    print(bool(stop), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n    print('still here', flush=True)\n"
+    )
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "True\n"), done.stderr
+
+
+def test_shares_make_their_own_shards_and_the_last_one_finishes(runs, job, expected):
+    first, second = job(), job()
+    outcome = runs.run(None, first, Share(2, 2))
+    assert (outcome.made, outcome.finished, outcome.shards_done, outcome.shards) == (4, False, 1, 3)
+    assert first.made == [4, 5, 6, 7]
+    assert runs.run(None, second, Share(1, 2)).finished
+    assert second.made == [0, 1, 2, 3, 8, 9]
+    assert (first.finished, second.finished) == (0, 1)
+    assert runs.values() == expected(10)
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "x", "1", "1/", "/2", "1/0", "-1/2", "1.5/2", "1/2/3"])
+def test_shares_that_are_none(text):
+    with pytest.raises(UsageError, match="must be i/n with i from 1 to n"):
+        Share.parse(text)
+
+
+def test_shares_cover_every_shard_once():
+    for parts in (1, 3, 8):
+        shares = [Share.parse(f"{i}/{parts}") for i in range(1, parts + 1)]
+        assert all(sum(number in share for share in shares) == 1 for number in range(20))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign"])
+def test_a_broken_shard_of_an_unfinished_run_is_named_and_made_again(runs, job, expected, damage):
+    with pytest.raises(RuntimeError):
+        runs.run(None, job(fail_at=9))
+    path = shard(runs, 1)
+    whole = path.read_bytes()
+    if damage == "truncated":
+        path.write_bytes(whole[:-5])
+    elif damage == "flipped":
+        path.write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])
+    else:
+        path.write_bytes(shard(runs, 0).read_bytes())
+    said, one = [], job()
+    runs.run(None, one, warn=said.append)
+    (message,) = said
+    assert "shard-00001.safetensors" in message
+    assert message.endswith("; it is made again")
+    assert sorted(one.made) == [4, 5, 6, 7, 8, 9]
+    assert path.read_bytes() == whole
+    assert runs.values() == expected(10)
+
+
+def test_a_shard_that_another_process_makes_is_waited_for(runs, job, expected):
+    jobs = [job(before_batch=lambda: time.sleep(0.1)), job()]
+    threads = [threading.Thread(target=runs.run, args=(None, one)) for one in jobs]
+    threads[0].start()
+    while not list(runs.out.glob(".work/claim-0")):
+        time.sleep(0.01)
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    assert set(jobs[1].made) >= {4, 5, 6, 7}
+    assert sorted(jobs[0].made + jobs[1].made) == list(range(10))
+    assert runs.values() == expected(10)
+
+
+def test_progress_counts_shards_and_items(runs, job):
+    from tts.engine.stopping import Stop
+    from tts.engine.work import work
+
+    seen = []
+    with Stop() as stop, runs.open() as (run, worker):
+        work(run, worker, job(), stop, report=seen.append)
+    assert [now.items_done for now in seen] == [2, 4, 6, 8, 10]
+    assert [now.shards_done for now in seen] == [0, 0, 1, 1, 2]
+    assert all((now.items, now.shards, now.processes) == (10, 3, 1) for now in seen)
+    assert all(now.items_per_second > 0 and now.seconds_left >= 0 for now in seen)
+
+
+def test_a_full_disk_is_one_line_and_the_work_goes_on_later(runs, job, expected, monkeypatch):
+    from tts import io
+
+    def full(tensors, path, metadata):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(io, "save_file", full)
+    with pytest.raises(RunError, match=r"cannot write .*shard-00000.*no space left on device"):
+        runs.run()
+    monkeypatch.undo()
+    assert not [name for name in runs.names() if name.endswith(".tmp")]
+    runs.run()
+    assert runs.values() == expected(10)

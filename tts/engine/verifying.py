@@ -1,0 +1,86 @@
+"""Verifying shards: each is read and compared with its checksum, and what is wrong is said in a few words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tts.engine.folder import RunFolder
+from tts.engine.plan import ShardRange
+from tts.engine.shards import Rows, read_shard
+from tts.errors import TtsError
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a file of a run; ``shard`` is the one that must be made again to mend it."""
+
+    name: str
+    what: str
+    shard: int | None = None
+
+    def __str__(self) -> str:
+        """``shard-00003.safetensors: missing``."""
+        return f"{self.name}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A shard's rows and the notes of its metadata, or its fault; neither if it is still to be made."""
+
+    shard: ShardRange
+    rows: Rows | None = None
+    notes: dict[str, str] | None = None
+    fault: Fault | None = None
+
+
+def verify_shard(run: RunFolder, shard: ShardRange, ended: bool) -> Finding:
+    """Read a shard; one that is not there is a fault only in a run that has ``ended``."""
+    path = run.shard_path(shard.number)
+    if not path.exists():
+        return Finding(shard, fault=Fault(path.name, "missing", shard.number) if ended else None)
+    try:
+        rows, notes = read_shard(path, shard)
+    except TtsError as error:
+        return Finding(shard, fault=Fault(path.name, _cut_short(path) or brief(error, path), shard.number))
+    except (KeyError, ValueError) as error:  # metadata that no version wrote
+        return Finding(shard, fault=Fault(path.name, f"has strange metadata ({error})", shard.number))
+    return Finding(shard, rows, notes)
+
+
+def brief(error: TtsError, path: Path) -> str:
+    """What an error says of a file, without the file's name and the advice."""
+    text = str(error).replace(f"{path} ", "").replace(str(path), path.name)
+    return text.partition("; ")[0]
+
+
+def recorded_digest(path: Path) -> str | None:
+    """The checksum that a shard's header names, readable even where the tensors are cut short."""
+    metadata = _header(path).get("__metadata__")
+    digest = metadata.get("sha256") if isinstance(metadata, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+def _cut_short(path: Path) -> str | None:
+    """Whether a safetensors file is shorter than its header says, in words."""
+    try:
+        ends = [entry["data_offsets"][1] for name, entry in _header(path).items() if name != "__metadata__"]
+        with path.open("rb") as file:
+            needed = 8 + int.from_bytes(file.read(8), "little") + max(ends, default=0)
+        size = path.stat().st_size
+    except (OSError, KeyError, TypeError, IndexError):
+        return None
+    return f"truncated, {size} of {needed} bytes" if size < needed else None
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The header of a safetensors file as JSON; empty if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size <= path.stat().st_size else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return header if isinstance(header, dict) else {}
