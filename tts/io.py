@@ -31,6 +31,26 @@ UINT8_RULES = ("truncate", "round")
 _CHUNK = 1 << 20
 
 
+class _Tag:
+    """A name for this process in its temporary files; a forked process gets one of its own."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.text = uuid.uuid4().hex[:12]
+
+
+_TAG = _Tag()
+
+
+def process_tag() -> str:
+    """What stands in the names of this process's temporary files: ``.NAME.TAG-NUMBER.tmp``."""
+    return _TAG.text
+
+
 def reason(error: BaseException) -> str:
     """What an exception says, in one line that starts in lower case and has no full stop."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -45,7 +65,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     The name ends in ``.tmp``, so that a leftover of a killed process is never taken for a finished file.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.tmp")
+    temporary = target.with_name(f".{target.name}.{process_tag()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         os.replace(temporary, target)

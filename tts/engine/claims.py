@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from tts.errors import RunError
-from tts.io import reason
+from tts.io import process_tag, reason
 
 LEASE = 60.0
 """Seconds without a sign of life after which a process on another machine counts as dead."""
@@ -31,20 +31,22 @@ LEASE = 60.0
 class Presence:
     """What a process says of itself: who it is, and how many items of the shard in hand it has finished.
 
-    It is not ``working`` yet while it opens the folder.
+    It is not ``working`` yet while it opens the folder; ``tag`` is in the names of its temporary files.
     """
 
     worker: str
     host: str
     pid: int
     born: str
+    tag: str
     working: bool = False
     items: int = 0
 
     @classmethod
     def of_this_process(cls) -> Presence:
         """A new identity."""
-        return cls(uuid.uuid4().hex[:12], _host(), os.getpid(), _born(os.getpid()))
+        pid = os.getpid()
+        return cls(uuid.uuid4().hex[:12], _host(), pid, _born(pid), process_tag())
 
     def gone(self) -> bool:
         """Whether this was a process of this machine that does not run any more."""
@@ -193,7 +195,7 @@ class Worker:
                 dead = self._dead(presence_path, _read(presence_path), now)
             if not dead:
                 return False
-            moved = path.with_name(f".{uuid.uuid4().hex[:12]}.tmp")
+            moved = path.with_name(f".{path.name}.{self.presence.tag}-{uuid.uuid4().hex[:8]}.tmp")
             os.rename(path, moved)  # one of several processes succeeds
             moved.unlink()
         except FileNotFoundError:
@@ -226,7 +228,7 @@ class Worker:
     def _announce(self) -> None:
         record: dict[str, Any] = {**asdict(self.presence), "working": self.working, "items": self.items}
         path = self._path(self.presence.worker)
-        temporary = path.with_name(f".{path.name}.tmp")
+        temporary = path.with_name(f".{path.name}.{self.presence.tag}-0.tmp")
         with self._lock:
             temporary.write_text(json.dumps(record))
             os.replace(temporary, path)

@@ -7,8 +7,9 @@ in the folder ``.unfinished`` inside, is finished.
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +27,7 @@ MOVING = "moving"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where runs of some kinds keep their files: the ``record``, shards in the folder ``shards``, and whatever
-    else they own."""
+    """Where runs of some kinds keep their files: the record, shards in the folder ``shards``, and others."""
 
     record: str
     kinds: tuple[str, ...]
@@ -118,6 +118,14 @@ def clear_work(work: Path) -> None:
     """Remove what an ended run needed; who is present and who is opening the folder stays."""
     for path in work.iterdir() if work.is_dir() else ():
         if not path.name.startswith(("worker-", ".worker-", "claim-open")):
+            path.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, living: Collection[str]) -> None:
+    """Remove the temporary files of killed processes; those with a tag in ``living`` stay."""
+    for path in folder.rglob(".*.tmp"):
+        match = re.search(r"\.([0-9a-f]{12})-[0-9a-f]+\.tmp$", path.name)
+        if match and match[1] not in living:
             path.unlink(missing_ok=True)
 
 

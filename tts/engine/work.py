@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tts.engine.claims import Worker
-from tts.engine.folder import STAGING, RunFolder, broken_shards, clear_work, replace_run
+from tts.engine.folder import STAGING, RunFolder, broken_shards, clear_work, remove_leftovers, replace_run
 from tts.engine.plan import ShardRange
 from tts.engine.progress import Census, Report
 from tts.engine.shards import Rows, read_shard, write_shard
@@ -197,6 +197,8 @@ class _Shift:
                 warn(f"{fault}; it is made again")
             if not faults:
                 self.job.finish(self.run, _timing(self.run.work))
+                present = (self.worker.presence, *self.worker.others())
+                remove_leftovers(self.run.path, {process.tag for process in present})
                 clear_work(self.run.work)
                 if self.run.path.name == STAGING:
                     replace_run(self.run.out, self.run.path, self.run.layout)

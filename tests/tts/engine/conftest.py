@@ -26,7 +26,7 @@ LAYOUT = Layout("record.json", ("count",), "parts", ("all.safetensors", "extra")
 
 @dataclass
 class CountJob:
-    """Makes rows (label, seed, label x seed), ``batch`` at a time; ``made`` lists the seeds it was asked for."""
+    """Makes rows (label, seed, label x seed), ``batch`` at a time; ``made`` lists the seeds."""
 
     batch: int = 2
     fail_at: int | None = None

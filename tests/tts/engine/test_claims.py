@@ -22,7 +22,7 @@ def dead(tmp_path):
     def leave(age=0.0, **changes):
         process = subprocess.Popen([sys.executable, "-c", ""])
         process.wait()
-        presence = Presence("gone", Presence.of_this_process().host, process.pid, "12345")
+        presence = Presence("gone", Presence.of_this_process().host, process.pid, "12345", "ab" * 6)
         presence = replace(presence, **changes)
         file = tmp_path / "worker-gone.json"
         file.write_text(json.dumps(asdict(presence)))
