@@ -148,6 +148,7 @@ class Worker:
                 with os.fdopen(descriptor, "w") as file:
                     file.write(self.presence.worker)
             except OSError as error:
+                path.unlink(missing_ok=True)
                 raise _unwritable(path, error) from error
             return True
         return False
