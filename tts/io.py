@@ -95,6 +95,16 @@ def ensure_writable_dir(path: Path | str) -> Path:
     return folder
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder of a run's own where needed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {folder} ({reason(error)}); check the space and the rights there"
+        ) from error
+
+
 def write_json(path: Path | str, obj: object) -> None:
     """Write ``obj`` as indented JSON."""
     text = json.dumps(obj, indent=2, ensure_ascii=False) + "\n"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,14 +46,16 @@ def recorded_speed(folder: Path) -> float | None:
 
 
 class NpzWriter:
-    """Streams uint8 images (N, S, S, 3) into ``arr_0`` of an npz, then adds labels and seeds.
+    """Streams uint8 images (N, S, S, 3) into ``arr_0`` of an npz, then adds labels, seeds and ``extra``.
 
     Memory does not grow with N. Readers find the layout of the ADM evaluation: ``arr_0`` images, ``arr_1``
     labels.
     """
 
-    def __init__(self, path: Path, items: Sequence[Item], size: int) -> None:
-        self.path, self.items, self.size = path, items, size
+    def __init__(
+        self, path: Path, items: Sequence[Item], size: int, extra: Mapping[str, NDArray[Any]] = {}
+    ) -> None:
+        self.path, self.items, self.size, self.extra = path, items, size, extra
         self._file = self._open()
 
     def append(self, pixels: Pixels) -> None:
@@ -84,10 +86,11 @@ class NpzWriter:
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(images, header)
                 yield images
-            labels, seeds = [i.label for i in self.items], [i.seed for i in self.items]
-            for name, values in (("arr_1", labels), ("seeds", seeds)):
+            labels = np.asarray([item.label for item in self.items], dtype=np.int64)
+            seeds = np.asarray([item.seed for item in self.items], dtype=np.int64)
+            for name, values in {"arr_1": labels, "seeds": seeds, **self.extra}.items():
                 with archive.open(_member(name), "w") as file:
-                    np.lib.format.write_array(file, np.asarray(values, dtype=np.int64))
+                    np.lib.format.write_array(file, values, allow_pickle=False)
 
 
 def _member(name: str) -> zipfile.ZipInfo:

@@ -15,9 +15,18 @@ import torch
 from tts.engine.folder import Layout, RunFolder
 from tts.engine.shards import Rows
 from tts.engine.work import Timing
-from tts.errors import CheckpointError, RunError
+from tts.errors import CheckpointError
 from tts.fitting import Fit
-from tts.io import load_png, load_tensors, read_json, reason, save_png, save_tensors, to_uint8, write_json
+from tts.io import (
+    load_png,
+    load_tensors,
+    make_folder,
+    read_json,
+    save_png,
+    save_tensors,
+    to_uint8,
+    write_json,
+)
 from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, Pixels, image_path
 from tts.pipeline import Batch, Generator, Item, Prefix
 
@@ -83,7 +92,7 @@ class SampleJob:
         if "png" in self.wanted.formats:
             paths = [image_path(self.folder, item) for item in items]
             for parent in {path.parent for path in paths}:
-                _make_folder(parent)
+                make_folder(parent)
             with ThreadPoolExecutor(PNG_THREADS) as pool:
                 list(pool.map(save_png, paths, pixels))
             notes["images_sha256"] = images_digest(self.folder, items)
@@ -111,15 +120,6 @@ class SampleJob:
             "timing": _timing(run, timing, self.fit.batch),
         }
         write_json(run.path / RECORD, record)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {folder} ({reason(error)}); check the space and the rights there"
-        ) from error
 
 
 def images_digest(folder: Path, items: Sequence[Item]) -> str:

@@ -65,8 +65,12 @@ def run_sample(
     config: SampleConfig,
     report: Report = lambda progress: None,
     warn: Callable[[str], None] = lambda message: None,
+    prepare: Callable[[RunFolder], None] = lambda run: None,
 ) -> SampleSummary:
-    """Generate the images of a configuration and write them to its folder, together with other processes."""
+    """Generate the images of a configuration and write them to its folder, together with other processes.
+
+    ``prepare`` gets the folder when it is open, before the work.
+    """
     check_output(config)
     parts = build_parts(config)
     out = Path(config.out or f"samples/{parts.info.name}")
@@ -77,6 +81,7 @@ def run_sample(
         Stop() as stop,
         open_together(launch, out, LAYOUT, parts.request, again, config.mode) as (run, worker),
     ):
+        prepare(run)
         job = parts.job(run, warn)
         outcome = work(run, worker, job, stop, share, report, warn)
     return SampleSummary(

@@ -48,7 +48,9 @@ def run_log(what: str, as_json: bool) -> Iterator[RunLog]:
 
     main = Launch.from_environment().main
     if as_json:
-        yield RunLog(_json_lines(what) if main else _silent, lambda text: say_json("warning", message=text))
+        with _json_errors():
+            report = _json_lines(what) if main else _silent
+            yield RunLog(report, lambda text: say_json("warning", message=text))
     elif not main:
         yield RunLog(_silent, lambda text: say(f"warning: {text}"))
     elif not sys.stderr.isatty():
@@ -65,6 +67,19 @@ def run_log(what: str, as_json: bool) -> Iterator[RunLog]:
                 ),
                 lambda text: bar.console.print(f"warning: {text}", markup=False, soft_wrap=True),
             )
+
+
+@contextmanager
+def _json_errors() -> Iterator[None]:
+    """Say errors that the user can mend as events, and leave their exit codes."""
+    from tts.errors import PeerError, TtsError
+
+    try:
+        yield
+    except TtsError as error:
+        if str(error):
+            say_json("error", message=str(error), exit_code=error.exit_code)
+        raise PeerError(error.exit_code) from error
 
 
 def say(message: str) -> None:

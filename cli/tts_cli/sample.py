@@ -9,7 +9,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.output import print_json, state
-from tts_cli.progress import run_log, say
+from tts_cli.progress import run_log, say_note
 
 
 def sample(
@@ -83,7 +83,7 @@ def sample(
     if not Launch.from_environment().main:
         return
     for remark in summary.remarks:
-        say(f"note: {remark}")
+        say_note(remark, log_json)
     speed, outcome = summary.images_per_second, summary.outcome
     if as_json:
         shards = {"shards_done": outcome.shards_done, "shards": outcome.shards, "finished": outcome.finished}

@@ -42,7 +42,7 @@ def images(tmp_path: Path) -> Path:
 def test_generated_images(succeed: Text, files: Files, tmp_path: Path) -> None:
     line = succeed("collect", "--backbone", "var-digits", "--per-class", 3, "--out", tmp_path)
     assert line == f"30 images collected in {tmp_path}\n"
-    assert files(tmp_path).keys() == {"manifest.json", "shard-00000.safetensors"}
+    assert files(tmp_path).keys() == {"manifest.json", "plan.json", "shard-00000.safetensors"}
     made = manifest(tmp_path)
     assert (made["kind"], made["items"], made["per_class"]) == ("generated", 30, [3] * 10)
     assert made["identity"]["name"] == "var-digits"
@@ -88,7 +88,7 @@ def test_data_of_another_schedule_or_guidance_are_refused_by_name(
     options = ("collect", "--backbone", "flexvar-digits", "--per-class", 2, "--out", tmp_path)
     succeed(*options)
     succeed(*options, "--schedule", "1,2,3,4", "--guidance", "flexvar")  # the defaults, spelt out
-    assert "(scale schedule 1-2-3-4, got 1-2-4)" in refuse(*options, "--schedule", "1,2,4")
+    assert "(schedule)" in refuse(*options, "--schedule", "1,2,4")
     assert "(guidance)" in refuse(*options, "--guidance", "llamagen")
     assert "(sample_all_scales)" in refuse(*options, "--sample-all-scales")
 
@@ -151,6 +151,62 @@ def test_a_finished_data_set_is_left_alone(succeed: Text, files: Files, tmp_path
     assert files(tmp_path) == before
 
 
+def test_a_data_set_can_be_extended(succeed: Text, refuse: Text, files: Files, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "few")
+    succeed("collect", "--per-class", 2, *out)
+    before = files(tmp_path / "few")
+    line = refuse("collect", "--per-class", 5, *out)
+    assert line.endswith("(per_class); choose another --out or pass --overwrite, or --extend to add items")
+    assert files(tmp_path / "few") == before
+    line = succeed("collect", "--per-class", 5, "--extend", *out)
+    assert line == f"50 images collected in {tmp_path / 'few'}\n"
+    made = manifest(tmp_path / "few")
+    assert (made["items"], made["per_class"]) == (50, [5] * 10)
+    assert [part["items"] for part in made["shards"]] == [20, 30]
+    name = "shard-00000.safetensors"
+    assert (tmp_path / "few" / name).read_bytes() == before[name]
+    assert succeed("collect", "--per-class", 5, *out).startswith("50 images already collected in ")
+    line = refuse("collect", "--per-class", 6, "--cfg", 1, "--extend", *out)
+    assert line.endswith("(cfg, per_class); choose another --out or pass --overwrite")
+
+
+def test_shares_of_a_job_array(succeed: Text, files: Files, tmp_path: Path) -> None:
+    options = ("--per-class", 3, "--shard-items", 8)
+    shared = ("collect", *options, "--out", tmp_path / "shared")
+    line = succeed(*shared, "--shard", "1/2")
+    rest = "the rest is left to other processes"
+    assert line == f"2 of 4 shards collected, {rest}, in {tmp_path / 'shared'}\n"
+    assert not (tmp_path / "shared" / "manifest.json").exists()
+    assert succeed(*shared, "--shard", "2/2") == f"30 images collected in {tmp_path / 'shared'}\n"
+    succeed("collect", *options, "--out", tmp_path / "alone")
+    shared_files, alone = files(tmp_path / "shared"), files(tmp_path / "alone")
+    assert shared_files.keys() == alone.keys()
+    assert [name for name in alone if name != "manifest.json" and shared_files[name] != alone[name]] == []
+
+
+def test_a_log_in_json(run: Run, images: Path, tmp_path: Path) -> None:
+    (images / "class-4" / "1.png").write_bytes(b"no picture")
+    done = run("collect", "--real", images, "--log-json", "--out", tmp_path / "out")
+    assert (done.code, done.stdout) == (0, f"19 images collected in {tmp_path / 'out'}\n")
+    warning, progress = (json.loads(line) for line in done.stderr.splitlines())
+    assert warning.keys() == {"event", "time", "message"}
+    assert warning["event"] == "warning"
+    assert "class-4/1.png" in warning["message"]
+    assert (progress["event"], progress["what"]) == ("progress", "collecting")
+    assert (progress["items_done"], progress["items"]) == (20, 20)
+    assert (progress["shards_done"], progress["shards"], progress["processes"]) == (1, 1, 1)
+    assert progress["time"] >= warning["time"] > 1.6e9
+
+
+def test_many_images_may_be_unreadable_if_allowed(run: Run, images: Path, tmp_path: Path) -> None:
+    for label in (4, 5):
+        (images / f"class-{label}" / "1.png").write_bytes(b"no picture")
+    options = ("--max-unreadable", 0.1, "--workers", 0)
+    done = run("collect", "--real", images, *options, "--out", tmp_path / "out")
+    assert (done.code, len(done.stderr.splitlines())) == (0, 2)
+    assert manifest(tmp_path / "out")["settings"]["skipped"] == 2
+
+
 def test_another_data_set_is_refused_unless_overwritten(
     succeed: Text, refuse: Text, files: Files, tmp_path: Path
 ) -> None:
@@ -163,6 +219,7 @@ def test_another_data_set_is_refused_unless_overwritten(
     succeed("collect", "--per-class", 3, "--cfg", 1, "--overwrite", "--out", tmp_path)
     assert manifest(tmp_path)["items"] == 30
     assert len(list(tmp_path.glob("shard-*"))) == 1
+    assert not (tmp_path / ".unfinished").exists()
 
 
 BAD = {
@@ -181,7 +238,15 @@ BAD = {
     "device": ("--device cuda:9", "not available"),
     "weights": ("--backbone var-d16 --weights {malicious}", "mkdir, refused unread"),
     "weights-embedded": ("--weights {malicious}", "--weights does not go with var-digits"),
+    "shard-items": ("--shard-items 0", "shard-items 0 must be at least 1; the default is 512"),
+    "shard-items-text": ("--shard-items many", "invalid value for '--shard-items'"),
+    "lease": ("--lease 0", "lease 0.0 must be a number of seconds above 0; the default is 60"),
+    "workers": ("--workers -1", "workers -1 must be at least 0, which decodes in the process itself"),
+    "max-unreadable": ("--max-unreadable 2", "max-unreadable 2.0 must be a share from 0 to 1"),
+    "extend": ("--extend", "--overwrite starts afresh and --extend adds items; pass one of them"),
+    "shard-overwrite": ("--shard 1/2", "--overwrite does not go with --shard"),
 }
+SHARES = ("3/2", "0/2", "x", "1/0", "-1/2", "1")
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -198,6 +263,17 @@ def test_bad_input_is_one_line_and_existing_data_stay(
     assert expected in refuse("collect", "--per-class", 1, *options, "--overwrite", "--out", out)
     assert files(out) == before
     assert not malicious.marker.exists()
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_a_share_that_is_none_is_refused(
+    succeed: Text, refuse: Text, files: Files, tmp_path: Path, share: str
+) -> None:
+    succeed("collect", "--per-class", 1, "--out", tmp_path)
+    before = files(tmp_path)
+    line = refuse("collect", "--per-class", 1, "--shard", share, "--out", tmp_path)
+    assert f"shard {share!r} must be i/n with i from 1 to n; for example 2/8" in line
+    assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize("below", ["", "/deeper"])

@@ -20,6 +20,7 @@ Text = Callable[..., str]
 Files = Callable[[Path], dict[str, bytes]]
 
 QUICK = ("--labels", "3,7", "--seeds", "0-1", "--candidates", "4", "--scorer", "likelihood")
+SHARD = "shards/shard-00000.safetensors"
 GREEDY = ("--labels", "3,7", "--seeds", "0", "--cfg", "1.5", "--top-k", "1", "--top-p", "0")
 """Of the golden files: guided, the most likely token everywhere."""
 
@@ -79,7 +80,18 @@ def test_a_run_says_how_it_was_made(succeed: Text, trained: Any, tmp_path: Path)
     made = record(tmp_path)
     settings = made["settings"]
     assert (settings["labels"], settings["seeds"], settings["candidates"]) == ("3,7", "5", "2")
-    assert not {"out", "batch_size", "chunk", "device", "overwrite"} & set(settings)
+    execution = {
+        "out",
+        "batch_size",
+        "chunk",
+        "device",
+        "overwrite",
+        "extend",
+        "shard",
+        "shard_items",
+        "lease",
+    }
+    assert not execution & set(settings)
     resolved = made["resolved"]
     assert (resolved["cfg"], resolved["top_k"], resolved["top_p"]) == (1.5, 0, 0.0)
     assert (resolved["stream"], resolved["uint8"], resolved["items"]) == ("SAMPLE", "truncate", 2)
@@ -98,7 +110,7 @@ def test_files_are_named_by_class_and_seed(succeed: Text, files: Files, tmp_path
     line = succeed("sample", *QUICK, "--out", tmp_path)
     assert line.startswith(f"4 images in {tmp_path} (candidates 1,4,4,4, ")
     names = {f"images/{label:04d}/{seed:06d}.png" for label in (3, 7) for seed in (0, 1)}
-    assert files(tmp_path).keys() == names | {"grid.png", "run.json"}
+    assert files(tmp_path).keys() == names | {"grid.png", "run.json", "plan.json", SHARD}
     assert pixels(tmp_path / "grid.png").shape == (128, 128, 3)
     for name in names:
         assert pixels(tmp_path / name).shape == (16, 16, 3)
@@ -107,7 +119,8 @@ def test_files_are_named_by_class_and_seed(succeed: Text, files: Files, tmp_path
 def test_every_kind_of_output(succeed: Text, tmp_path: Path) -> None:
     options = ("--format", "png,npz", "--save-tokens", "--trace", "--json")
     answer = json.loads(succeed("sample", *QUICK, *options, "--out", tmp_path))
-    assert (answer["out"], answer["images"]) == (str(tmp_path), 4)
+    assert (answer["out"], answer["images"], answer["made"]) == (str(tmp_path), 4, 4)
+    assert (answer["finished"], answer["shards_done"], answer["shards"]) == (True, 1, 1)
     assert answer["images_per_second"] > 0
     with np.load(tmp_path / "samples.npz") as arrays:
         assert arrays["arr_0"].shape == (4, 16, 16, 3)
@@ -127,7 +140,7 @@ def test_every_kind_of_output(succeed: Text, tmp_path: Path) -> None:
 
 def test_npz_alone_writes_no_png(succeed: Text, files: Files, tmp_path: Path) -> None:
     succeed("sample", *QUICK, "--format", "npz", "--out", tmp_path)
-    assert files(tmp_path).keys() == {"samples.npz", "grid.png", "run.json"}
+    assert files(tmp_path).keys() == {"samples.npz", "grid.png", "run.json", "plan.json", SHARD}
 
 
 def test_batches_and_chunks_change_nothing(succeed: Text, tmp_path: Path) -> None:
@@ -213,37 +226,6 @@ def test_a_scale_can_be_replaced_by_noise(succeed: Text, tmp_path: Path) -> None
     assert same == [True, False, True, True]
 
 
-# Folders that are taken
-
-
-def test_the_same_run_again_changes_nothing(succeed: Text, files: Files, tmp_path: Path) -> None:
-    succeed("sample", *QUICK, "--out", tmp_path)
-    before = files(tmp_path)
-    succeed("sample", *QUICK, "--batch-size", 2, "--out", tmp_path)
-    after = files(tmp_path)
-    assert {**after, "run.json": b""} == {**before, "run.json": b""}
-
-
-def test_another_run_is_refused_and_names_what_differs(
-    succeed: Text, refuse: Text, files: Files, tmp_path: Path
-) -> None:
-    succeed("sample", *QUICK, "--out", tmp_path)
-    before = files(tmp_path)
-    line = refuse("sample", *QUICK, "--cfg", 2, "--selector", "softmax", "--out", tmp_path)
-    assert "(cfg, selector)" in line
-    assert "--overwrite" in line
-    assert files(tmp_path) == before
-
-
-def test_overwriting_leaves_nothing_of_the_old_run(succeed: Text, files: Files, tmp_path: Path) -> None:
-    everything = ("--format", "png,npz", "--save-tokens", "--trace")
-    succeed("sample", *QUICK, *everything, "--out", tmp_path)
-    (tmp_path / "notes.txt").write_text("mine")
-    succeed("sample", "--labels", "1", "--seeds", "9", *QUICK[4:], "--overwrite", "--out", tmp_path)
-    expected = {"images/0001/000009.png", "grid.png", "run.json", "notes.txt"}
-    assert files(tmp_path).keys() == expected
-
-
 # Bad input
 
 BAD = {
@@ -290,6 +272,11 @@ BAD = {
     "chunk": ("--chunk 0", "chunk 0 must be at least 1"),
     "from-scale": ("--from-scale 2", "--from-tokens FILE and --from-scale K go together"),
     "randomize-scale": ("--randomize-scale 5", "randomize-scale 5 is out of range"),
+    "shard-items": ("--shard-items 0", "shard-items 0 must be at least 1; the default is 512"),
+    "lease": ("--lease 0", "lease 0.0 must be a number of seconds above 0; the default is 60"),
+    "lease-text": ("--lease soon", "invalid value for '--lease'"),
+    "extend": ("--extend", "--overwrite starts afresh and --extend adds items; pass one of them"),
+    "shard-overwrite": ("--shard 1/2", "--overwrite does not go with --shard"),
     "number": ("--top-k many", "invalid value for '--top-k'"),
     "option": ("--selektor greedy", "no such option: --selektor"),
     "schedule-fixed": ("--schedule 1,2,4", "var-digits has the fixed schedule 1,2,3,4, got 1,2,4"),
@@ -389,6 +376,26 @@ def test_bad_input_is_one_line_and_an_existing_run_stays(
     assert not malicious.marker.exists()
 
 
+@pytest.mark.parametrize("share", ["3/2", "0/2", "x", "1/0", "-1/2", "1"])
+def test_a_share_that_is_none_is_refused(
+    refuse: Text, files: Files, finished: Path, tmp_path: Path, share: str
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    before = files(tmp_path / "run")
+    line = refuse("sample", *QUICK, "--shard", share, "--out", tmp_path / "run")
+    assert f"shard {share!r} must be i/n with i from 1 to n; for example 2/8" in line
+    assert files(tmp_path / "run") == before
+
+
+def test_saved_tokens_cannot_be_extended(refuse: Text, files: Files, finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    before = files(tmp_path / "run")
+    start = ("--from-tokens", finished / "tokens.safetensors", "--from-scale", 2, *QUICK[4:])
+    line = refuse("sample", *start, "--extend", "--out", tmp_path / "run")
+    assert "--extend does not go with --from-tokens: its images are the rows of the file" in line
+    assert files(tmp_path / "run") == before
+
+
 @pytest.mark.parametrize("name", ["tokens", "trace", "scorer", "text", "missing"])
 def test_a_file_that_is_no_start_is_refused(
     refuse: Text, finished: Path, trained: Any, tmp_path: Path, name: str
@@ -420,13 +427,6 @@ def test_a_folder_that_cannot_be_written_is_refused(refuse: Text, tmp_path: Path
     line = refuse("sample", *QUICK, "--out", f"{tmp_path}/file{below}")
     assert "cannot write to folder" in line
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_a_folder_with_a_damaged_record_is_refused(refuse: Text, finished: Path, tmp_path: Path) -> None:
-    shutil.copytree(finished, tmp_path / "run")
-    for content, expected in (("{", "not valid JSON"), ("[]", "other settings")):
-        (tmp_path / "run" / "run.json").write_text(content)
-        assert expected in refuse("sample", *QUICK, "--out", tmp_path / "run")
 
 
 def test_the_process_ends_with_the_same_line_and_code(tts: Run, malicious: Any, tmp_path: Path) -> None:

@@ -63,6 +63,44 @@ def test_auto_takes_the_best_device(gpus):
     assert torch_device("auto") == CPU
 
 
+@pytest.fixture
+def launched(monkeypatch):
+    """Pretend to be one of ``torchrun``'s processes."""
+
+    def pretend(world, local_rank):
+        variables = {
+            "RANK": local_rank,
+            "WORLD_SIZE": world,
+            "LOCAL_RANK": local_rank,
+            "LOCAL_WORLD_SIZE": world,
+        }
+        for name, value in variables.items():
+            monkeypatch.setenv(name, str(value))
+
+    return pretend
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_each_process_of_a_launch_has_its_own_gpu(gpus, launched, name):
+    gpus(4)
+    launched(4, 2)
+    assert torch_device(name) == torch.device("cuda:2")
+    gpus(2)  # more processes than GPUs share them
+    launched(4, 3)
+    assert torch_device(name) == torch.device("cuda:1")
+    launched(1, 0)
+    assert torch_device(name) == torch.device("cuda")
+
+
+def test_a_launch_leaves_other_devices_alone(gpus, launched):
+    launched(4, 2)
+    gpus(4)
+    assert torch_device("cuda:1") == torch.device("cuda:1")
+    assert torch_device("cpu") == CPU
+    gpus(0)
+    assert torch_device("auto") == CPU
+
+
 def test_devices_that_are_there(gpus):
     gpus(2, mps=True)
     for name in ("cpu", "cuda", "cuda:0", "cuda:1", "mps"):

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 import torch
 
+from tts.engine.opening import Mode
 from tts.errors import CheckpointError
 from tts.io import save_tensors
 from tts.pipeline import Item
-from tts.sample_config import EXECUTION, SampleConfig, check_output, one_based, plan, search_settings
+from tts.sample_config import (
+    CHOICE,
+    EXECUTION,
+    SampleConfig,
+    check_output,
+    one_based,
+    plan,
+    replan,
+    search_settings,
+)
 from tts.specs import SamplingDefaults
 
 
@@ -80,6 +92,14 @@ def test_settings_out_of_range(info, changes, words, refused):
         ({"per_class": 0}, "per-class 0 must be at least 1"),
         ({"from_tokens": "x"}, "--from-tokens FILE and --from-scale K go together"),
         ({"from_scale": 2}, "--from-tokens FILE and --from-scale K go together"),
+        ({"overwrite": True, "extend": True}, "--overwrite starts afresh and --extend adds items"),
+        ({"overwrite": True, "shard": "1/2"}, "--overwrite does not go with --shard"),
+        ({"lease": 0.0}, "lease 0.0 must be a number of seconds above 0; the default is 60"),
+        ({"lease": float("nan")}, "lease nan"),
+        (
+            {"extend": True, "from_tokens": "x", "from_scale": 2},
+            "--extend does not go with --from-tokens: its images are the rows of the file",
+        ),
     ],
 )
 def test_outputs_that_are_refused(changes, words, refused):
@@ -91,7 +111,21 @@ def test_the_record_holds_what_decides_the_result():
     settings = SampleConfig(out="x", device="cpu", weights=("a", "b")).settings()
     assert not set(EXECUTION) & set(settings)
     assert settings["weights"] == ["a", "b"]
-    assert {"backbone", "scorer", "seeds", "candidates", "dtype", "from_tokens"} <= set(settings)
+    assert {"backbone", "scorer", "candidates", "dtype", "formats", "trace", "from_tokens"} <= set(settings)
+
+
+def test_each_field_decides_the_result_or_chooses_images_or_does_neither():
+    config = SampleConfig(labels="3", per_class=2)
+    assert config.choice() == {"labels": "3", "seeds": None, "per_class": 2}
+    parts = [set(config.settings()), set(CHOICE), set(EXECUTION), {"shard_items"}]
+    assert set().union(*parts) == {field.name for field in fields(SampleConfig)}
+    assert sum(map(len, parts)) == len(fields(SampleConfig))
+
+
+def test_the_mode_is_how_a_folder_is_treated():
+    assert SampleConfig().mode == Mode()
+    assert SampleConfig(extend=True, lease=5.0).mode == Mode(extend=True, lease=5.0)
+    assert SampleConfig(overwrite=True).mode == Mode(overwrite=True)
 
 
 def test_five_seeds_of_each_class_by_default(info):
@@ -105,6 +139,12 @@ def test_labels_with_seeds_or_so_many_of_each_class(info):
     assert crossed == [Item(3, 7), Item(3, 8), Item(1, 7), Item(1, 8)]
     distinct, _ = plan(SampleConfig(labels="3,1", per_class=2), info)
     assert distinct == [Item(3, 3), Item(3, 8), Item(1, 1), Item(1, 6)]
+
+
+def test_the_images_of_an_earlier_choice_come_back(info):
+    earlier = SampleConfig(labels="3", per_class=2)
+    for asked in (SampleConfig(seeds="4-9", cfg=2.0), SampleConfig(labels="0-4", per_class=9)):
+        assert replan(asked, info, earlier.choice()) == plan(earlier, info)[0] == [Item(3, 3), Item(3, 8)]
 
 
 @pytest.mark.parametrize(

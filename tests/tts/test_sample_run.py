@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +18,15 @@ from PIL import Image
 
 from tts import __version__
 from tts.backbones.storage import TOKENIZER_FILE, TRANSFORMER_FILE, embedded_folder
-from tts.errors import RunError
+from tts.backbones.var_adapter import VarBackbone
+from tts.engine.folder import STAGING, WORK
+from tts.engine.progress import Progress
+from tts.errors import RunError, StoppedError, UsageError
 from tts.io import load_tensors, read_json, save_tensors, sha256_file, to_uint8
 from tts.sample_config import SampleConfig
 from tts.sample_run import run_sample
 from tts.scorers.checkpoint import load_scorer, save_scorer
+from tts.scorers.learned import LearnedScorer
 
 
 @pytest.fixture
@@ -55,21 +63,46 @@ def tokens_of(out):
     return load_tensors(Path(out) / "tokens.safetensors")[0]
 
 
-def content(folder):
-    """All files but the record, whose timing differs."""
+def files(folder):
+    """All files and when they were written."""
     folder = Path(folder)
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "run.json"
+        if path.is_file()
     }
+
+
+def content(folder):
+    """All files but the record, whose timing differs."""
+    return {name: data for name, (data, _) in files(folder).items() if name != "run.json"}
+
+
+def by_item(out):
+    """Token maps by label and seed."""
+    found = tokens_of(out)
+    keys = zip(found["labels"].tolist(), found["seeds"].tolist(), strict=True)
+    return dict(zip(keys, found["tokens"].tolist(), strict=True))
 
 
 def test_the_summary_says_what_was_made(finished):
     config, summary = finished
     assert summary.out == Path(config.out)
     assert (summary.images, summary.candidates, summary.remarks) == (6, (1, 3, 3, 3), ())
-    assert summary.seconds > 0
+    outcome = summary.outcome
+    assert (outcome.made, outcome.finished_before, outcome.finished) == (6, False, True)
+    assert (outcome.shards_done, outcome.shards) == (1, 1)
+    assert summary.images_per_second > 0
+    assert summary.images_per_second == read_json(summary.out / "run.json")["timing"]["images_per_second"]
+
+
+def test_a_run_leaves_nothing_but_its_files(finished):
+    _, summary = finished
+    images = [f"images/{label}/{seed:06d}.png" for label in ("0001", "0007") for seed in range(3)]
+    made = ["plan.json", "run.json", "samples.npz", "shards/shard-00000.safetensors"]
+    saved = ["tokens.safetensors", "trace.safetensors"]
+    assert sorted(files(summary.out)) == ["grid.png", *images, *made, *saved]
+    assert not (summary.out / WORK).exists()
 
 
 def test_images_are_those_of_the_recorded_maps(finished, digits_backbone):
@@ -104,7 +137,10 @@ def test_scores_and_trace_agree(finished):
 def test_the_record_says_how_it_was_made(finished, digits_backbone, digits_scorer):
     config, summary = finished
     record = read_json(summary.out / "run.json")
-    assert record["settings"] == json.loads(json.dumps(config.settings()))
+    settings = {**config.settings(), **config.choice()}
+    assert record["settings"] == json.loads(json.dumps(settings))
+    assert (record["settings"]["labels"], record["settings"]["seeds"]) == ("7,1", "0-2")
+    assert (record["finished"], record["images"]) == (True, 6)
     assert record["resolved"]["candidates"] == [1, 3, 3, 3]
     assert record["resolved"]["cfg"] == 1.5
     assert (record["resolved"]["stream"], record["resolved"]["items"]) == ("SAMPLE", 6)
@@ -120,36 +156,64 @@ def test_the_record_says_how_it_was_made(finished, digits_backbone, digits_score
     assert record["environment"]["device"] == "cpu"
     assert any(plugin.startswith("scalewise-tts ") for plugin in record["environment"]["plugins"])
     timing = record["timing"]
-    assert 0 < timing["generate_seconds"] <= timing["total_seconds"]
+    assert timing["generate_seconds"] > 0
     assert timing["images_per_second"] == pytest.approx(6 / timing["generate_seconds"])
-    assert timing["batch_size"] == 256
+    assert (timing["images"], timing["batch_size"]) == (6, 256)
 
 
-def test_the_same_run_again_makes_the_same_files(finished, tmp_path):
+def test_the_time_is_that_of_generating(config):
+    started = time.perf_counter()
+    run_sample(replace(config, batch_size=2), lambda progress: time.sleep(0.1))
+    elapsed = time.perf_counter() - started
+    assert 0 < read_json(Path(config.out) / "run.json")["timing"]["generate_seconds"] <= elapsed - 0.3
+
+
+def test_the_same_run_again_changes_nothing(finished):
     config, summary = finished
-    folder = tmp_path / "copy"
-    shutil.copytree(summary.out, folder)
-    before = content(folder)
-    run_sample(replace(config, out=str(folder)))
-    assert content(folder) == before
-    run_sample(replace(config, out=str(tmp_path / "new")))
-    assert content(tmp_path / "new") == before
+    before = files(summary.out)
+    again = run_sample(config)
+    assert files(summary.out) == before
+    assert (again.images, again.outcome.made, again.outcome.finished_before) == (6, 0, True)
+    assert again.images_per_second == summary.images_per_second
+
+
+def test_the_same_run_elsewhere_makes_the_same_files(finished, tmp_path):
+    config, summary = finished
+    run_sample(replace(config, out=str(tmp_path)))
+    assert content(tmp_path) == content(summary.out)
     for name in ("settings", "resolved", "backbone", "scorer"):
-        assert read_json(folder / "run.json")[name] == read_json(summary.out / "run.json")[name]
+        assert read_json(tmp_path / "run.json")[name] == read_json(summary.out / "run.json")[name]
 
 
-@pytest.mark.parametrize("execution", [{"batch_size": 1}, {"batch_size": 4, "chunk": 1}, {"score_memory": 1}])
+@pytest.mark.parametrize("choice", [{"seeds": "2,1,0"}, {"labels": "1,7"}, {"seeds": "0,1-2"}])
+def test_the_same_images_said_otherwise_are_the_same_run(finished, choice):
+    config, summary = finished
+    before = files(summary.out)
+    assert run_sample(replace(config, **choice)).outcome.finished_before
+    assert files(summary.out) == before
+
+
+EXECUTIONS = [{"batch_size": 1}, {"batch_size": 4, "chunk": 1}, {"score_memory": 1}]
+
+
+@pytest.mark.parametrize("execution", [*EXECUTIONS, {"shard_items": 4}])
 def test_how_a_run_is_carried_out_changes_nothing(finished, tmp_path, execution):
     config, summary = finished
-    folder = tmp_path / "copy"
-    shutil.copytree(summary.out, folder)
-    run_sample(replace(config, out=str(folder), **execution))  # not taken for another run
-    ours, theirs = tokens_of(folder), tokens_of(summary.out)
+    run_sample(replace(config, out=str(tmp_path), **execution))
+    ours, theirs = tokens_of(tmp_path), tokens_of(summary.out)
     for name in ("tokens", "winner_index", "labels", "seeds"):
         assert torch.equal(ours[name], theirs[name])
     torch.testing.assert_close(
         ours["winner_scores"], theirs["winner_scores"], rtol=1e-4, atol=1e-4, equal_nan=True
     )
+
+
+@pytest.mark.parametrize("execution", [*EXECUTIONS, {"lease": 5.0}])
+def test_a_run_carried_out_otherwise_is_no_other_run(finished, execution):
+    config, summary = finished
+    before = files(summary.out)
+    assert run_sample(replace(config, **execution)).outcome.finished_before
+    assert files(summary.out) == before
 
 
 @pytest.mark.parametrize(
@@ -159,48 +223,262 @@ def test_how_a_run_is_carried_out_changes_nothing(finished, tmp_path, execution)
         ({"formats": ("png",)}, "(formats)"),
         ({"scorer": "likelihood"}, "(scorer)"),
         ({"uint8": "round", "candidates": "1"}, "(candidates, uint8)"),
+        ({"shard_items": 4}, "(shard_items)"),
     ],
 )
-def test_other_settings_are_refused_by_name(finished, changes, fields, refused):
+@pytest.mark.parametrize("extend", [False, True])
+def test_other_settings_are_refused_by_name(finished, changes, fields, extend):
     config, summary = finished
-    before = content(summary.out)
-    with refused("holds a run with other settings", fields, "--overwrite"):
+    before = files(summary.out)
+    words = f"holds a run with other settings {fields}; choose another --out or pass --overwrite"
+    with pytest.raises(UsageError, match=f"{re.escape(words)}$"):  # and no word of --extend
+        run_sample(replace(config, **changes, extend=extend))
+    assert files(summary.out) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"seeds": "0-3"}, "(seeds)"),
+        ({"seeds": "0-1"}, "(seeds)"),
+        ({"labels": "7,2"}, "(labels)"),
+        ({"labels": None, "seeds": None, "per_class": 3}, "(labels, per_class, seeds)"),
+    ],
+)
+def test_other_images_are_refused_by_name(finished, changes, fields, refused):
+    config, summary = finished
+    before = files(summary.out)
+    with refused("holds a run with other settings", fields, "--overwrite, or --extend to add items"):
         run_sample(replace(config, **changes))
-    assert content(summary.out) == before
+    assert files(summary.out) == before
+
+
+def test_other_weights_under_the_same_name_are_refused(config, monkeypatch, refused):
+    run_sample(config)
+    before = files(config.out)
+    monkeypatch.setattr(VarBackbone, "weights_hash", lambda self: "0" * 64)
+    with refused("(weights_sha256)"):
+        run_sample(config)
+    assert files(config.out) == before
+
+
+def test_another_scorer_under_the_same_name_is_refused(config, digits_scorer, tmp_path, refused):
+    scorer = tmp_path / "scorer.safetensors"
+    shutil.copy(digits_scorer, scorer)
+    run_sample(replace(config, scorer=str(scorer)))
+    before = files(config.out)
+    network, card = load_scorer(digits_scorer, 4)
+    save_scorer(scorer, network, replace(card, training={"settings": {"seed": 4}}))
+    with refused("(scorer_sha256)"):
+        run_sample(replace(config, scorer=str(scorer)))
+    assert files(config.out) == before
 
 
 def test_overwriting_leaves_nothing_of_the_old_run(finished, tmp_path):
     config, summary = finished
     folder = tmp_path / "copy"
     shutil.copytree(summary.out, folder)
+    (folder / "notes.txt").write_text("mine")
     changes = {"labels": "3", "formats": ("png",), "save_tokens": False, "trace": False, "overwrite": True}
     run_sample(replace(config, out=str(folder), **changes))
     images = [f"images/0003/{seed:06d}.png" for seed in range(3)]
-    assert sorted(content(folder)) == ["grid.png", *images]
-    run_sample(replace(config, out=str(folder), **{**changes, "overwrite": False}))
+    made = ["grid.png", *images, "notes.txt", "plan.json", "shards/shard-00000.safetensors"]
+    assert sorted(content(folder)) == made
+    assert run_sample(
+        replace(config, out=str(folder), **{**changes, "overwrite": False})
+    ).outcome.finished_before
 
 
-def test_an_exception_in_the_middle_leaves_nothing_half_written(config):
-    def interrupt(done, total):
-        raise KeyboardInterrupt
+def test_overwriting_with_the_same_settings_makes_the_images_anew(finished, tmp_path):
+    config, summary = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(summary.out, folder)
+    before = files(folder)
+    outcome = run_sample(replace(config, out=str(folder), overwrite=True)).outcome
+    assert (outcome.made, outcome.finished_before) == (6, False)
+    after = files(folder)
+    assert content(folder) == content(summary.out)
+    assert all(after[name][1] > written for name, (_, written) in before.items())
 
-    broken = replace(config, formats=("png", "npz"), batch_size=2)
+
+def test_an_overwritten_run_stays_whole_until_the_new_one_is_finished(finished, tmp_path):
+    config, summary = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(summary.out, folder)
+    before = files(folder)
+    new = replace(config, out=str(folder), cfg=0.5, batch_size=2, shard_items=2)
+    seen = []
+
+    def interrupt(progress):
+        seen.append(progress.items_done)
+        kept = {name: file for name, file in files(folder).items() if not name.startswith((STAGING, WORK))}
+        assert kept == before
+        if progress.items_done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sample(replace(new, overwrite=True), interrupt)
+    assert seen == [2, 4]
+    kept = {name: file for name, file in files(folder).items() if not name.startswith((STAGING, WORK))}
+    assert kept == before
+    outcome = run_sample(new).outcome  # what was begun goes on
+    assert (outcome.made, outcome.finished) == (4, True)
+    run_sample(replace(new, out=str(tmp_path / "whole")))
+    assert content(folder) == content(tmp_path / "whole")
+    assert not (folder / STAGING).exists()
+
+
+def test_an_exception_loses_the_current_shard_only(config, tmp_path):
+    def interrupt(progress):
+        if progress.items_done == 4:
+            raise KeyboardInterrupt
+
+    broken = replace(config, formats=("png", "npz"), batch_size=2, shard_items=2)
     with pytest.raises(KeyboardInterrupt):
         run_sample(broken, interrupt)
     out = Path(config.out)
-    left = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
-    assert left == ["images/0007/000000.png", "images/0007/000001.png", "run.json"]
-    assert read_json(out / "run.json")["finished"] is False
-    run_sample(broken)
-    assert read_json(out / "run.json")["finished"] is True
-    assert (out / "samples.npz").is_file()
-    assert (out / "run.json").is_file()
-
-
-def test_progress_counts_images(config):
+    left = {name for name in files(out) if not name.startswith(WORK)}
+    images = {"images/0007/000000.png", "images/0007/000001.png"}
+    assert left == {*images, "plan.json", "shards/shard-00000.safetensors"}
     seen = []
-    run_sample(replace(config, batch_size=4), lambda done, total: seen.append((done, total)))
-    assert seen == [(4, 6), (6, 6)]
+    assert run_sample(broken, seen.append).outcome.made == 4
+    assert [progress.items_done for progress in seen] == [4, 6, 6]
+    assert read_json(out / "run.json")["finished"] is True
+    assert read_json(out / "run.json")["timing"]["images"] == 6
+    run_sample(replace(broken, out=str(tmp_path / "whole")))
+    assert content(out) == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "code"), [(signal.SIGINT, "interrupted", 130), (signal.SIGTERM, "terminated", 143)]
+)
+def test_a_signal_stops_after_the_batch_and_keeps_it(config, tmp_path, refused, number, name, code):
+    stopped = replace(config, formats=("png", "npz"), batch_size=4)
+    with refused(f"{name}; 0 of 1 shards are whole, run the same command", kind=StoppedError, code=code):
+        run_sample(stopped, lambda progress: os.kill(os.getpid(), number))
+    out = Path(config.out)
+    assert {name for name in files(out) if not name.startswith(WORK)} == {"plan.json"}
+    assert [path.name for path in (out / WORK).glob("partial-*")] == ["partial-00000.safetensors"]
+    assert run_sample(stopped).outcome.made == 2
+    assert read_json(out / "run.json")["timing"]["images"] == 6
+    run_sample(replace(stopped, out=str(tmp_path / "whole")))
+    assert content(out) == content(tmp_path / "whole")
+
+
+def test_a_signal_at_the_end_of_a_shard_keeps_the_shard(config, refused):
+    stopped = replace(config, shard_items=3)
+    with refused("interrupted; 1 of 2 shards are whole", kind=StoppedError, code=130):
+        run_sample(stopped, lambda progress: os.kill(os.getpid(), signal.SIGINT))
+    assert run_sample(stopped).outcome.made == 3
+
+
+def test_progress_counts_images_and_shards(config):
+    seen = []
+    run_sample(replace(config, batch_size=2, shard_items=4), seen.append)
+    assert all(isinstance(progress, Progress) for progress in seen)
+    counts = [(p.items_done, p.items, p.shards_done, p.shards, p.processes) for p in seen]
+    assert counts == [(2, 6, 0, 2, 1), (4, 6, 0, 2, 1), (6, 6, 1, 2, 1), (6, 6, 2, 2, 1)]
+    assert all(progress.items_per_second > 0 for progress in seen)
+    assert [progress.seconds_left > 0 for progress in seen] == [True, True, False, False]
+
+
+def test_more_images_can_be_added(finished, tmp_path):
+    config, summary = finished
+    folder, more = tmp_path / "copy", {"labels": "7,1,3", "seeds": "0-3"}
+    shutil.copytree(summary.out, folder)
+    before = files(folder)
+    added = run_sample(replace(config, out=str(folder), **more, extend=True))
+    assert (added.images, added.outcome.made) == (12, 6)
+    after = files(folder)
+    kept = [name for name in before if name.startswith(("images/", "shards/"))]
+    assert len(kept) == 7
+    assert all(after[name] == before[name] for name in kept)
+    run_sample(replace(config, out=str(tmp_path / "new"), **more))
+    assert by_item(folder) == by_item(tmp_path / "new")
+    assert {name for name in after if name.startswith("images/")} == {
+        name for name in files(tmp_path / "new") if name.startswith("images/")
+    }
+    old, found = tokens_of(summary.out), tokens_of(folder)
+    for name, column in old.items():
+        torch.testing.assert_close(found[name][:6], column, rtol=0, atol=0, equal_nan=True)
+    with np.load(folder / "samples.npz") as arrays, np.load(summary.out / "samples.npz") as first:
+        assert len(arrays["arr_0"]) == 12
+        np.testing.assert_array_equal(arrays["arr_0"][:6], first["arr_0"])
+        assert arrays["seeds"].tolist() == found["seeds"].tolist()
+    record, timing = read_json(folder / "run.json"), read_json(summary.out / "run.json")["timing"]
+    assert (record["images"], record["timing"]["images"], record["resolved"]["items"]) == (12, 12, 12)
+    assert record["timing"]["generate_seconds"] > timing["generate_seconds"]
+    for same in (more, {**more, "extend": True}, {"extend": True}):  # all of these are there now
+        assert run_sample(replace(config, out=str(folder), **same)).outcome.finished_before
+    assert files(folder) == after
+
+
+def test_an_interrupted_extension_keeps_the_run_and_goes_on(finished, tmp_path):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    config, summary = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(summary.out, folder)
+    before = files(folder)
+    more = replace(config, out=str(folder), seeds="0-4", extend=True)
+    with pytest.raises(KeyboardInterrupt):
+        run_sample(more, interrupt)
+    after = files(folder)
+    assert {name for name in before if after[name] != before[name]} == {"plan.json"}
+    assert run_sample(replace(more, extend=False)).outcome.made == 4
+    assert len(by_item(folder)) == read_json(folder / "run.json")["timing"]["images"] == 10
+
+
+def test_shares_of_a_run_make_the_same_run(config, tmp_path):
+    shared = replace(config, shard_items=2, batch_size=2, formats=("png", "npz"), trace=True)
+    first = run_sample(replace(shared, shard="1/2"))
+    assert (first.images, first.outcome.made, first.outcome.finished) == (6, 4, False)
+    assert (first.outcome.shards_done, first.outcome.shards) == (2, 3)
+    assert first.images_per_second is None
+    assert not (Path(config.out) / "run.json").exists()
+    again = run_sample(replace(shared, shard="1/2"))
+    assert (again.outcome.made, again.outcome.finished) == (0, False)
+    second = run_sample(replace(shared, shard="2/2"))
+    assert (second.outcome.made, second.outcome.finished) == (2, True)
+    assert second.images_per_second > 0
+    run_sample(replace(shared, out=str(tmp_path / "whole")))
+    assert content(config.out) == content(tmp_path / "whole")
+    assert run_sample(replace(shared, shard="1/2")).outcome.finished_before
+
+
+def test_a_damaged_shard_is_made_again(finished, tmp_path):
+    config, summary = finished
+    folder = tmp_path / "copy"
+    shutil.copytree(summary.out, folder)
+    (folder / "run.json").unlink()
+    shard = folder / "shards" / "shard-00000.safetensors"
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    warnings = []
+    assert run_sample(replace(config, out=str(folder)), warn=warnings.append).outcome.made == 6
+    (warning,) = warnings
+    assert str(shard) in warning
+    assert "does not match its checksum" in warning
+    assert content(folder) == content(summary.out)
+
+
+def test_out_of_memory_makes_smaller_batches_and_the_same_images(finished, tmp_path, monkeypatch):
+    score = LearnedScorer.score
+
+    def tight(self, proposals):
+        if len(proposals.labels) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return score(self, proposals)
+
+    config, summary = finished
+    monkeypatch.setattr(LearnedScorer, "score", tight)
+    warnings = []
+    run_sample(replace(config, out=str(tmp_path)), warn=warnings.append)
+    assert warnings == ["the device ran out of memory; going on with smaller batches"]
+    assert by_item(tmp_path) == by_item(summary.out)
+    assert read_json(tmp_path / "run.json")["timing"]["batch_size"] == 1  # 6 halved twice
 
 
 def test_a_run_is_refused_before_anything_is_written(config, refused):
@@ -212,6 +490,10 @@ def test_a_run_is_refused_before_anything_is_written(config, refused):
         run_sample(replace(config, selector="gredy"))
     with refused("selector greedy needs a scorer"):
         run_sample(replace(config, scorer="none"))
+    with refused("shard '3/2' must be i/n with i from 1 to n; for example 2/8"):
+        run_sample(replace(config, shard="3/2"))
+    with refused("shard-items 0 must be at least 1; the default is 512"):
+        run_sample(replace(config, shard_items=0))
     assert not Path(config.out).exists()
 
 
@@ -285,7 +567,7 @@ def test_a_failing_observer_ends_the_run_by_name(config, install, refused):
     )
     with refused("acme-watch", "no disk", kind=RunError, code=1):
         run_sample(config)
-    assert read_json(Path(config.out) / "run.json")["finished"] is False
+    assert {name for name in files(config.out) if not name.startswith(WORK)} == {"plan.json"}
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,7 +92,7 @@ class Skips:
         if count > max(1, self.share * self.total):
             raise RunError(
                 f"{count} of {self.total} images cannot be read, more than {self.share:.0%};"
-                " mend the folder or raise --max-unreadable"
+                " raise --max-unreadable, or mend the folder and start again with --overwrite"
             )
 
 
@@ -161,25 +160,14 @@ class CollectJob:
         return rows, {"kind": self.kind}
 
     def finish(self, run: RunFolder, timing: Timing) -> None:
-        """Write the manifest; too many unreadable images end the run, and their shards are made again."""
+        """Write the manifest, unless too many images cannot be read."""
         paths = [run.shard_path(shard.number) for shard in run.shards]
-        skipped = {path: len(skipped_in(path)) for path in paths}
+        skipped = sum(len(skipped_in(path)) for path in paths)
         settings = {**self.settings, "timing": {"seconds": timing.seconds, "images": timing.items}}
         if self.skips is not None:
-            try:
-                self.skips.check(sum(skipped.values()))
-            except RunError:
-                remove_skipping(skipped)
-                raise
-            settings["skipped"] = sum(skipped.values())
+            settings["skipped"] = skipped
+            self.skips.check(skipped)
         write_manifest(run.path, self.kind, self.identity, settings, paths, run.plan.id)
-
-
-def remove_skipping(skipped: Mapping[Path, int]) -> None:
-    """Remove the shards with unreadable images, so that the next run tries these again."""
-    for path, count in skipped.items():
-        if count:
-            path.unlink(missing_ok=True)
 
 
 def skipped_elsewhere(run: RunFolder) -> int:

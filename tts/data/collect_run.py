@@ -28,7 +28,7 @@ from tts.data.listing import ImageFolder
 from tts.data.manifest import BackboneIdentity, Kind
 from tts.data.store import existing
 from tts.engine.claims import LEASE
-from tts.engine.folder import STAGING
+from tts.engine.folder import STAGING, RunFolder
 from tts.engine.launch import Launch, agree
 from tts.engine.opening import Mode, check_mode, open_together
 from tts.engine.plan import Plan, Request
@@ -106,8 +106,12 @@ def run_collect(
     config: CollectConfig,
     report: Report = lambda progress: None,
     warn: Callable[[str], None] = lambda message: None,
+    prepare: Callable[[RunFolder], None] = lambda run: None,
 ) -> CollectSummary:
-    """Collect one side of the data, together with other processes; a finished folder is left as it is."""
+    """Collect one side of the data, together with other processes; a finished folder is left as it is.
+
+    ``prepare`` gets the folder when it is open, before the work.
+    """
     check(config)
     launch, out = Launch.from_environment(), Path(config.out)
     share = Share.parse(config.shard) if config.shard else None
@@ -121,6 +125,7 @@ def run_collect(
     plan = partial(plan_items, config, backbone.info, listing)
     request = _request(config, settings, identity, listing, plan({"per_class": settings.get("per_class")}))
     with Stop() as stop, open_together(launch, out, LAYOUT, request, plan, config.mode) as (run, worker):
+        prepare(run)
         if listing is not None and not (run.path / LISTING).exists():
             listing.save(run.path / LISTING)
         fit = Fit(config.batch_size or default_batch(backbone.info.tokens), say=warn)
@@ -157,7 +162,7 @@ def is_folder(config: CollectConfig) -> bool:
 def find_listing(config: CollectConfig, info: BackboneInfo) -> ImageFolder:
     """The images of the folder: as listed when the run began, or listed now."""
     root = Path(str(config.real))
-    for folder in () if config.overwrite else (Path(config.out), Path(config.out) / STAGING):
+    for folder in () if config.overwrite else (Path(config.out) / STAGING, Path(config.out)):
         plan = Plan.load(folder)
         if plan and plan.settings.get("real") == config.real and (folder / LISTING).is_file():
             return ImageFolder.load(folder / LISTING, root)

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from tts.engine.claims import LEASE, Worker
-from tts.engine.folder import MOVING, STAGING, WORK, Layout, RunFolder, recorded_plan, remove_run, replace_run
+from tts.engine.folder import (
+    MOVING,
+    STAGING,
+    WORK,
+    Layout,
+    RunFolder,
+    clear_work,
+    recorded_plan,
+    remove_run,
+    replace_run,
+)
 from tts.engine.launch import Launch, agree
 from tts.engine.plan import PLAN_FILE, Plan, Request, Segment, fingerprint, same_items
 from tts.errors import CheckpointError, RunError, UsageError
@@ -224,6 +234,8 @@ class _Opening:
         if new and self._others(self.out):
             raise UsageError(f"another process is at work in {self.out}; wait for it before --extend")
         if new:
+            if recorded_plan(self.out, self.layout) == plan.id:
+                clear_work(self.out / WORK)  # what a process left that died after the record
             segment = Segment(self.request.choice, len(new), fingerprint(new))
             plan = replace(plan, segments=(*plan.segments, segment))
             plan.save(self.out)

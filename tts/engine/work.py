@@ -16,7 +16,7 @@ from tts.engine.progress import Census, Report
 from tts.engine.shards import Rows, read_shard, write_shard
 from tts.engine.stopping import Stop
 from tts.errors import CheckpointError, UsageError
-from tts.io import read_json, write_json
+from tts.io import make_folder, read_json, write_json
 from tts.pipeline import Item
 
 POLL = 0.3
@@ -184,7 +184,7 @@ class _Shift:
         time_file = self.run.work / f"time-{shard.number:05d}.json"
         write_json(time_file, {"seconds": seconds, "items": rows.items})
         path = self.run.shard_path(shard.number)
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         write_shard(path, rows, shard, notes)
 
     def finish(self, warn: Say) -> None:

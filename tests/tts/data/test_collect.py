@@ -1,8 +1,6 @@
-"""Both sides of a scorer's data with the embedded digits."""
+"""Where token maps come from, unreadable images, and what is stored of it all."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,23 +8,36 @@ import torch
 from PIL import Image
 
 from tts.config import SearchSettings
-from tts.data.collect import BAD_SHARE, FolderImages, collect_generated, collect_real, digit_images
-from tts.data.collect_run import CollectConfig, run_collect
-from tts.data.digits import augmented, load_digits_split
-from tts.data.folders import load_image
+from tts.data.collect import (
+    LAYOUT,
+    CollectJob,
+    Digits,
+    Generated,
+    Images,
+    Skips,
+    skipped_elsewhere,
+)
+from tts.data.decode import ImageError
+from tts.data.decoder import Decoder
+from tts.data.digits import augmented
+from tts.data.folders import list_images, load_image
 from tts.data.manifest import BackboneIdentity
-from tts.data.store import StoreWriter, TokenStore, existing
+from tts.data.store import TokenStore, existing
+from tts.engine.folder import RunFolder
+from tts.engine.plan import Request
+from tts.engine.shards import Rows, write_shard
+from tts.engine.work import Timing
 from tts.errors import RunError
+from tts.fitting import Fit
 from tts.noise_streams import Stream
-from tts.pipeline import Generator, distinct_items
+from tts.pipeline import Generator, Item, distinct_items
 from tts.selectors import RandomSelector
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def config(tmp_path):
-    return CollectConfig(per_class=3, out=str(tmp_path / "set"), device="cpu")
+def quiet(message):
+    """For warnings that are not looked at."""
 
 
 @pytest.fixture
@@ -41,10 +52,17 @@ def folder(tmp_path):
     return tmp_path / "images"
 
 
-def collected(config, **changes):
-    """Run and open."""
-    run_collect(replace(config, **changes))
-    return TokenStore.open(changes.get("out", config.out))
+@pytest.fixture
+def images(digits_backbone, folder):
+    """A source of all images of the folder, and their items."""
+
+    def make(batch, share=0.01, warn=quiet, backbone=digits_backbone):
+        listing = list_images(folder, 10)
+        skips = Skips(len(listing), share, warn)
+        source = Images(backbone, Fit(batch), listing, Decoder(0, 16), skips)
+        return source, [Item(int(label), number) for number, label in enumerate(listing.labels)]
+
+    return make
 
 
 def refused_images(folder, count):
@@ -55,260 +73,222 @@ def refused_images(folder, count):
     return paths
 
 
-def test_generated_maps_are_plain_samples_of_their_own_stream(config, digits_backbone, digits_identity):
-    store = collected(config)
-    store.verify()
-    assert store.manifest.kind == "generated"
-    assert store.identity == digits_identity
-    assert store.manifest.per_class == (3,) * 10
-    items = distinct_items(range(10), 3, 10)
-    assert store.labels.tolist() == [item.label for item in items]
-    assert store.seeds.tolist() == [item.seed for item in items]
-    for stream, same in ((Stream.COLLECT, True), (Stream.SAMPLE, False)):
-        settings = SearchSettings((1,) * 4, 0.0, 0, 0.0, stream, decode=False)  # without guidance
-        generator = Generator(digits_backbone, None, RandomSelector(), settings, CPU)
-        (batch,) = generator.batches(items, 30)
-        equal = (batch.result.tokens == store.tokens).all(dim=1)
-        assert bool(equal.all()) is same
-        assert bool(equal.any()) is same
+def test_generated_maps_are_plain_samples(fake_backbone):
+    settings = SearchSettings((1, 1, 1), 0.0, 0, 0.0, Stream.COLLECT, decode=False)
+    generator = Generator(fake_backbone(), None, RandomSelector(), settings, CPU)
+    items = distinct_items(range(5), 2, 5)
+    found = list(Generated(generator, Fit(4)).maps(items))
+    assert [len(tokens) for tokens, _, _ in found] == [4, 4, 2]
+    assert [item for _, made, _ in found for item in made] == items
+    assert all(skipped == () for _, _, skipped in found)
+    (whole,) = generator.batches(items, 10)
+    assert torch.equal(torch.cat([tokens for tokens, _, _ in found]), whole.result.tokens)
 
 
-def test_the_record_has_the_settings_filled_in(config):
-    settings = collected(config).manifest.settings
-    assert (settings["cfg"], settings["top_k"], settings["top_p"]) == (0.0, 0, 0.0)
-    assert (settings["backbone"], settings["per_class"], settings["dtype"]) == ("var-digits", 3, "float32")
-    assert settings["environment"]["device"] == "cpu"
-    assert not {"crop", "seed", "batch_size", "out"} & set(settings)
+def test_digits_are_augmented_and_encoded_in_batches(digits_backbone):
+    items = [Item(label, number) for label in range(10) for number in range(2)]
+    found = list(Digits(digits_backbone, Fit(8)).maps(items))
+    assert [len(tokens) for tokens, _, _ in found] == [8, 8, 4]
+    assert [item for _, made, _ in found for item in made] == items
+    labels, numbers = torch.arange(10).repeat_interleave(2), torch.arange(2).repeat(10)
+    expected = digits_backbone.encode(augmented(labels, numbers, 16))
+    assert torch.equal(torch.cat([tokens for tokens, _, _ in found]), expected)
 
 
-def test_settings_of_sampling_matter(config, tmp_path):
-    plain = collected(config)
-    guided = collected(config, cfg=3.0, out=str(tmp_path / "guided"))
-    filtered = collected(config, top_k=1, out=str(tmp_path / "filtered"))
-    assert guided.manifest.settings["cfg"] == 3.0
-    for other in (guided, filtered):
-        assert not torch.equal(other.tokens, plain.tokens)
-        assert torch.equal(other.seeds, plain.seeds)
+@pytest.mark.parametrize("batch", [1, 7, 100])
+def test_an_image_folder_is_decoded_and_encoded(images, folder, digits_backbone, batch):
+    source, items = images(batch)
+    found = list(source.maps(items))
+    assert max(len(tokens) for tokens, _, _ in found) == min(batch, 20)
+    assert [item for _, made, _ in found for item in made] == items
+    pixels = torch.stack([load_image(path, 16) for path in sorted(folder.rglob("*.png"))])
+    assert torch.equal(torch.cat([tokens for tokens, _, _ in found]), digits_backbone.encode(pixels))
 
 
-@pytest.mark.parametrize("kind", [None, "digits"])
-@pytest.mark.parametrize("size", [1, 7])
-def test_the_batch_size_does_not_matter(config, tmp_path, kind, size):
-    whole = collected(config, real=kind)
-    parts = collected(config, real=kind, batch_size=size, out=str(tmp_path / "parts"))
-    for name in ("tokens", "labels", "seeds"):
-        assert torch.equal(getattr(parts, name), getattr(whole, name))
+def test_some_items_of_a_folder(images):
+    source, items = images(100)
+    ((whole, _, _),) = source.maps(items)
+    ((tokens, made, _),) = source.maps(items[5:9])
+    assert made == items[5:9]
+    assert torch.equal(tokens, whole[5:9])
 
 
-def test_more_of_each_class_keep_the_earlier(config, tmp_path):
-    for kind in (None, "digits"):
-        few = collected(config, real=kind, out=str(tmp_path / f"few-{kind}"))
-        many = collected(config, real=kind, per_class=5, out=str(tmp_path / f"many-{kind}"))
-        known = {
-            (int(label), int(seed)): tokens.tolist()
-            for label, seed, tokens in zip(many.labels, many.seeds, many.tokens, strict=True)
-        }
-        for label, seed, tokens in zip(few.labels, few.seeds, few.tokens, strict=True):
-            assert known[int(label), int(seed)] == tokens.tolist()
+@pytest.mark.parametrize("kind", ["digits", "images"])
+def test_encoding_fits_the_memory(images, digits_backbone, kind):
+    class Tight:
+        def __init__(self):
+            self.info, self.tried = digits_backbone.info, []
+
+        def encode(self, images):
+            self.tried.append(len(images))
+            if len(images) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return digits_backbone.encode(images)
+
+    tight, remarks = Tight(), []
+    if kind == "digits":
+        items = [Item(label, 0) for label in range(10)]
+        source, whole = Digits(tight, Fit(8)), Digits(digits_backbone, Fit(8))
+    else:
+        source, items = images(8, backbone=tight)
+        whole, _ = images(8)
+    source.fit.say = remarks.append
+    tokens, expected = (torch.cat([part for part, _, _ in one.maps(items)]) for one in (source, whole))
+    assert torch.equal(tokens, expected)
+    assert tight.tried[:3] == [8, 4, 2]
+    assert max(tight.tried[3:]) <= 2
+    assert len(remarks) == 1
 
 
-def test_real_digits_are_encoded_training_scans(config, digits_backbone):
-    store = collected(config, real="digits")
-    assert store.manifest.kind == "real"
-    assert store.manifest.per_class == (3,) * 10
-    assert store.labels.tolist() == [label for label in range(10) for _ in range(3)]
-    assert store.seeds.tolist() == [0, 1, 2] * 10
-    images = augmented(store.labels, store.seeds, 16)
-    assert torch.equal(digits_backbone.encode(images), store.tokens.long())
-    nearer = (digits_backbone.decode(store.tokens.long()) - images).square().mean()
-    scans, _ = load_digits_split("train")
-    assert float(nearer) < 0.5 * float(scans.var())
-
-
-def test_digits_need_ten_classes(fake_backbone, refused):
-    with refused("--real digits has 10 classes, fake has 5; give an image folder"):
-        next(digit_images(fake_backbone().info, 2, 4))
-
-
-def test_batches_of_digits(digits_backbone):
-    found = list(digit_images(digits_backbone.info, 2, 8))
-    assert [len(labels) for _, labels, _ in found] == [8, 8, 4]
-    assert found[0][0].shape == (8, 3, 16, 16)
-
-
-def test_an_image_folder_is_encoded(config, folder, digits_backbone):
-    store = collected(config, real=str(folder), per_class=None)
-    assert store.manifest.per_class == (2,) * 10
-    assert store.seeds.tolist() == list(range(20))
-    images = torch.stack([load_image(path, 16) for path in sorted(folder.rglob("*.png"))])
-    assert torch.equal(digits_backbone.encode(images), store.tokens.long())
-
-
-def test_random_crops_depend_on_the_seed(config, folder, tmp_path):
-    first = collected(config, real=str(folder), crop="random")
-    again = collected(config, real=str(folder), crop="random", batch_size=3, out=str(tmp_path / "again"))
-    other = collected(config, real=str(folder), crop="random", seed=1, out=str(tmp_path / "other"))
-    assert torch.equal(again.tokens, first.tokens)
-    assert not torch.equal(other.tokens, first.tokens)
-
-
-def test_the_first_images_of_each_class(config, folder):
-    store = collected(config, real=str(folder), per_class=1)
-    assert store.manifest.per_class == (1,) * 10
-    assert store.labels.tolist() == list(range(10))
-
-
-def test_an_unreadable_image_is_skipped_named_and_counted(config, folder):
-    (path,) = refused_images(folder, 1)
-    warnings, progress = [], []
-    summary = run_collect(
-        replace(config, real=str(folder), per_class=None, batch_size=8),
-        lambda done, total: progress.append((done, total)),
-        warnings.append,
-    )
-    assert summary.items == 19
-    assert progress == [(7, 20), (15, 20), (19, 20)]
+def test_an_unreadable_image_is_skipped_and_named(images, folder):
+    path = refused_images(folder, 1)[0]
+    warnings = []
+    source, items = images(8, warn=warnings.append)
+    found = list(source.maps(items))
+    assert [item for _, made, _ in found for item in made] == items[1:]
+    assert [(len(made), skipped) for _, made, skipped in found] == [
+        (7, ("class0/0.png",)),
+        (8, ()),
+        (4, ()),
+    ]
     (message,) = warnings
     assert str(path) in message
-    store = TokenStore.open(config.out)
-    assert store.manifest.per_class == (1, *(2,) * 9)
-    assert store.seeds.tolist() == list(range(1, 20))
 
 
-def test_a_batch_of_unreadable_images_is_left_out(digits_backbone, folder):
-    refused_images(folder, 1)
-    images = FolderImages(folder, digits_backbone.info, "center", 0, None, lambda _: None)
-    assert [numbers.tolist() for _, _, numbers in images.batches(1)] == [[i] for i in range(1, 20)]
-    assert images.skipped == 1
-
-
-def test_too_many_unreadable_images_end_the_run(config, folder, refused):
+def test_a_batch_of_unreadable_images_has_no_maps(images, folder):
     refused_images(folder, 2)
+    source, items = images(1, share=0.5)
+    found = list(source.maps(items))
+    assert [(tokens.shape, len(made), len(skipped)) for tokens, made, skipped in found[:3]] == [
+        ((0, 30), 0, 1),
+        ((0, 30), 0, 1),
+        ((1, 30), 1, 0),
+    ]
+    assert [made[0].seed for _, made, _ in found[2:]] == list(range(2, 20))
+
+
+@pytest.mark.parametrize(
+    ("total", "share", "most"),
+    [(200, 0.01, 2), (20, 0.01, 1), (1, 0.0, 1), (20, 0.0, 1), (20, 0.5, 10), (20, 1.0, 20)],
+)
+def test_a_share_of_the_images_may_be_unreadable_and_one_always(total, share, most, refused):
+    skips = Skips(total, share, quiet)
+    for _ in range(most):
+        skips.add(ImageError("cannot read"))
+    words = (f"{most + 1} of {total} images cannot be read, more than {share:.0%}", "raise --max-unreadable")
+    with refused(*words, kind=RunError, code=1):
+        skips.add(ImageError("cannot read"))
+
+
+def test_unreadable_images_of_other_shards_count(refused):
     warnings = []
-    with refused("2 of 20 images cannot be read, more than 1%; mend the folder", kind=RunError, code=1):
-        run_collect(replace(config, real=str(folder), per_class=None), warn=warnings.append)
-    assert len(warnings) == 2
-    assert existing(config.out) is None
+    skips = Skips(200, 0.01, warnings.append, elsewhere=lambda: 1)
+    skips.add(ImageError("one"))
+    with refused("3 of 200 images cannot be read", kind=RunError, code=1):
+        skips.add(ImageError("two"))
+    assert warnings == ["one", "two"]
 
 
-def test_one_in_a_hundred_may_be_unreadable(digits_backbone, folder, refused):
-    source = (folder / "class0" / "0.png").read_bytes()
-    for i in range(2, 182):
-        (folder / "class0" / f"{i}.png").write_bytes(source)
-    assert BAD_SHARE * 200 == 2
-    refused_images(folder, 2)
-    images = FolderImages(folder, digits_backbone.info, "center", 0, None, lambda _: None)
-    assert sum(len(labels) for _, labels, _ in images.batches(50)) == 198
-    refused_images(folder, 3)
-    images = FolderImages(folder, digits_backbone.info, "center", 0, None, lambda _: None)
-    with refused("3 of 200 images", kind=RunError, code=1):
-        list(images.batches(50))
+def test_each_shard_is_counted_once(images, folder):
+    """Those of a shard that is whole are counted there."""
+    refused_images(folder, 1)
+    source, items = images(8)
+    list(source.maps(items[:10]))
+    assert source.skips.here == 1
+    list(source.maps(items[10:]))
+    assert source.skips.here == 0
 
 
-def test_a_folder_of_other_classes_is_refused(config, folder, refused):
-    (folder / "class10").mkdir()
-    with refused("has 11 class folders, the backbone has 10 classes"):
-        run_collect(replace(config, real=str(folder)))
-    assert existing(config.out) is None
+@pytest.fixture
+def begin(tmp_path):
+    """A run in shards, without having been opened."""
+
+    def make(items, shard_items=100):
+        out = tmp_path / "set"
+        out.mkdir(exist_ok=True)
+        plan = Request.of("real", {}, {}, {}, items, shard_items).plan
+        return RunFolder(out, out, LAYOUT, plan, items)
+
+    return make
 
 
-def test_a_finished_folder_is_left_alone(config, tmp_path):
-    first = run_collect(config)
-    assert (first.items, first.finished_before) == (30, False)
-    before = {
-        path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "set").iterdir()
-    }
-    again = run_collect(replace(config, batch_size=4))
-    assert (again.out, again.items, again.finished_before) == (first.out, 30, True)
-    after = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "set").iterdir()}
-    assert after == before
+def make_shards(run, job):
+    for shard in run.shards:
+        items = run.items[shard.first : shard.first + shard.count]
+        rows, notes = job.publish(items, Rows.join(list(job.make(items, shard.first))))
+        write_shard(run.shard_path(shard.number), rows, shard, notes)
 
 
-def test_defaults_spelt_out_are_the_same_data(config):
-    run_collect(config)
-    assert run_collect(replace(config, cfg=0.0, top_k=0, top_p=0.0)).finished_before
-
-
-@pytest.mark.parametrize(
-    ("changes", "fields"),
-    [
-        ({"cfg": 2.0}, "(cfg)"),
-        ({"per_class": 4, "top_k": 5}, "(per_class, top_k)"),
-        ({"real": "digits"}, "(cfg, crop, real, seed, top_k, top_p)"),
-    ],
-)
-def test_other_settings_are_refused_by_name(config, changes, fields, refused):
-    store = collected(config)
-    with refused("holds another data set", fields, "--overwrite"):
-        run_collect(replace(config, **changes))
-    TokenStore.open(config.out).verify()
-    assert TokenStore.open(config.out).manifest == store.manifest
-
-
-def test_data_of_other_weights_are_refused(config, digits_identity, refused):
-    settings = collected(config).manifest.settings
-    other = replace(digits_identity, weights="0" * 64)
-    with StoreWriter(config.out, "generated", other, settings, overwrite=True):
-        pass
-    with refused("holds another data set (other weights)"):
-        run_collect(config)
-
-
-def test_overwriting_replaces_the_data(config):
-    run_collect(config)
-    store = collected(config, per_class=2, overwrite=True)
-    assert store.manifest.per_class == (2,) * 10
-    store.verify()
-
-
-def test_an_interrupted_run_leaves_no_data_set_and_can_be_repeated(config):
-    def interrupt(done, total):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_collect(replace(config, batch_size=7), interrupt)
-    assert existing(config.out) is None
-    assert not run_collect(config).finished_before
-    assert len(TokenStore.open(config.out)) == 30
-
-
-@pytest.mark.parametrize("kind", [None, "digits"])
-def test_progress_counts_images(config, kind):
-    seen = []
-    run_collect(replace(config, real=kind, batch_size=12), lambda *step: seen.append(step))
-    assert seen == [(12, 30), (24, 30), (30, 30)]
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"per_class": 0}, "per-class 0 must be at least 1"),
-        ({"batch_size": -1}, "batch-size -1 must be at least 1"),
-        ({"real": "digits", "crop": "left"}, "unknown crop 'left'; use center or random"),
-        ({"cfg": -1.0}, "cfg -1.0"),
-        ({"top_p": 2.0}, "top-p 2.0"),
-        ({"real": "/nowhere/images"}, "image folder /nowhere/images does not exist"),
-    ],
-)
-def test_settings_out_of_range(config, changes, words, refused):
-    with refused(words):
-        run_collect(replace(config, **changes))
-    assert existing(config.out) is None
-
-
-def test_the_parts_take_any_backbone(fake_backbone, tmp_path):
-    """Without the embedded model: two batches of generated maps, then of real ones."""
+def test_a_job_takes_any_backbone(fake_backbone, begin):
     backbone = fake_backbone()
     identity = BackboneIdentity.from_backbone(backbone)
     settings = SearchSettings((1, 1, 1), 0.0, 0, 0.0, Stream.COLLECT, decode=False)
-    seen = []
-    with StoreWriter(tmp_path / "generated", "generated", identity, {}) as writer:
-        generator = Generator(backbone, None, RandomSelector(), settings, CPU)
-        collect_generated(generator, 2, 6, writer, seen.append)
-    assert seen == [6, 4]
-    assert TokenStore.open(tmp_path / "generated").manifest.per_class == (2,) * 5
-    images = iter([(torch.rand(3, 3, 6, 6), torch.tensor([0, 4, 4]), torch.tensor([7, 8, 9]))])
-    with StoreWriter(tmp_path / "real", "real", identity, {}) as writer:
-        collect_real(backbone, images, writer, seen.append)
-    store = TokenStore.open(tmp_path / "real")
-    assert (store.labels.tolist(), store.seeds.tolist()) == ([0, 4, 4], [7, 8, 9])
+    generator = Generator(backbone, None, RandomSelector(), settings, CPU)
+    items = distinct_items(range(5), 2, 5)
+    run = begin(items, shard_items=4)
+    job = CollectJob(Generated(generator, Fit(3)), "generated", identity, {"cfg": 0.0})
+    (rows, *_) = job.make(items[:4], 0)
+    assert (rows.taken, rows.skipped) == (3, ())
+    types = {"tokens": torch.int16, "labels": torch.int32, "seeds": torch.int64}
+    assert {name: column.dtype for name, column in rows.tensors.items()} == types
+    make_shards(run, job)
+    job.finish(run, Timing(2.0, 10))
+    store = TokenStore.open(run.path)
+    store.verify()
+    assert (store.identity, store.manifest.kind, store.manifest.plan) == (identity, "generated", run.plan.id)
+    assert store.manifest.per_class == (2,) * 5
+    assert [shard.items for shard in store.manifest.shards] == [4, 4, 2]
+    assert store.manifest.settings == {"cfg": 0.0, "timing": {"seconds": 2.0, "images": 10}}
+    assert store.labels.tolist() == [item.label for item in items]
+    assert store.seeds.tolist() == [item.seed for item in items]
+    (whole,) = generator.batches(items, 10)
+    assert torch.equal(store.tokens.long(), whole.result.tokens)
+
+
+def test_tokens_outside_the_codebook_are_refused(fake_backbone, begin, refused):
+    class Broken(fake_backbone):
+        def encode(self, images):
+            return super().encode(images) + 7
+
+    backbone = Broken()
+    job = CollectJob(Digits(backbone, Fit(8)), "real", BackboneIdentity.from_backbone(backbone), {})
+    with refused("token 7 is outside 0 to 6 of fake; check the backbone's encode", kind=RunError, code=1):
+        list(job.make([Item(0, 0)], 0))
+
+
+def test_skipped_images_are_named_in_their_shard_and_counted_in_the_manifest(
+    images, folder, begin, digits_identity
+):
+    refused_images(folder, 4)
+    source, items = images(3, share=0.2)
+    run = begin(items, shard_items=4)
+    job = CollectJob(source, "real", digits_identity, {}, source.skips)
+    make_shards(run, job)
+    assert skipped_elsewhere(run) == 4
+    job.finish(run, Timing(1.0, 16))
+    store = TokenStore.open(run.path)
+    store.verify()
+    assert store.manifest.settings["skipped"] == 4
+    assert store.manifest.per_class == (0, 0, *(2,) * 8)
+    assert [shard.items for shard in store.manifest.shards] == [0, 4, 4, 4, 4]  # a shard may be empty
+    assert store.seeds.tolist() == list(range(4, 20))
+    assert torch.equal(store.rows(torch.arange(16)), store.tokens)
+
+
+def test_too_many_in_all_shards_together_end_the_run_and_lose_no_shard(
+    images, folder, begin, digits_identity, refused
+):
+    """Processes that decode at the same time do not see each other's unreadable images until the end."""
+    for path in sorted(folder.rglob("0.png"))[:4:2]:
+        path.write_bytes(b"not an image")
+    source, items = images(5)
+    run = begin(items, shard_items=4)
+    job = CollectJob(source, "real", digits_identity, {}, source.skips)
+    make_shards(run, job)
+    with refused("2 of 20 images cannot be read, more than 1%", kind=RunError, code=1):
+        job.finish(run, Timing())
+    assert existing(run.path) is None
+    assert run.present() == {0, 1, 2, 3, 4}
+    source.skips.share = 0.1
+    job.finish(run, Timing())
+    assert existing(run.path).settings["skipped"] == skipped_elsewhere(run) == 2
