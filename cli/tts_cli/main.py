@@ -10,11 +10,13 @@ import typer
 from tts import __version__
 from tts_cli.collect import collect
 from tts_cli.convert import convert
+from tts_cli.data import data
 from tts_cli.eval import evaluate
 from tts_cli.fetch import fetch
 from tts_cli.grid import grid
 from tts_cli.group import RootGroup
 from tts_cli.list import list_names
+from tts_cli.pack import pack
 from tts_cli.plugins import show_plugins
 from tts_cli.sample import sample
 from tts_cli.train_scorer import train_scorer
@@ -26,11 +28,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-scorer": train_scorer,
     "eval": evaluate,
     "grid": grid,
+    "pack": pack,
     "fetch": fetch,
     "convert": convert,
     "list": list_names,
     "plugins": show_plugins,
 }
+
+# Commands that have commands of their own; the help page shows them last.
+GROUPS: dict[str, typer.Typer] = {"data": data}
 
 app = typer.Typer(
     name="tts",
@@ -41,6 +47,8 @@ app = typer.Typer(
 )
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name)
 
 
 def _print_version(value: bool) -> None:

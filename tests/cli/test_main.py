@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tts import __version__
-from tts_cli.main import COMMANDS
+from tts_cli.main import COMMANDS, GROUPS
 
 Install = Callable[[str, str], None]
 Tts = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -83,12 +83,19 @@ def test_help_shows_every_command(tts: Tts) -> None:
     listed = [
         line.split()[0] for line in result.stdout.partition("Commands:")[2].splitlines() if line.strip()
     ]
-    assert listed == list(COMMANDS)
+    assert listed == [*COMMANDS, *GROUPS]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+WITHIN = [
+    f"{name} {inner.callback.__name__}"
+    for name, group in GROUPS.items()
+    for inner in group.registered_commands
+]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS, *WITHIN])
 def test_a_command_has_a_sentence_and_two_examples(tts: Tts, command: str) -> None:
-    _, _, text = tts(command, "--help").stdout.partition("\n\n")
+    _, _, text = tts(*command.split(), "--help").stdout.partition("\n\n")
     sentence, examples, *_ = text.split("\n\n")
     assert sentence.endswith(".")
     assert examples.lstrip().startswith("Examples:")
@@ -112,7 +119,9 @@ def test_python_m_works(tts_environment: dict[str, str]) -> None:
     assert line == "error: no such command 'lits'; did you mean 'list'? see python -m tts_cli --help"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"], ["plugins"], ["list", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["list"], ["plugins"], ["list", "--help"], ["data", "--help"]]
+)
 def test_light_commands_import_nothing_heavy(tts_environment: dict[str, str], arguments: list[str]) -> None:
     code = (
         "import sys, atexit; from tts_cli.main import main;"
@@ -225,7 +234,7 @@ def test_shell_completion_knows_plugin_commands_and_gives_no_warnings(install: I
     install("acme", ACME)
     install("broken", "1 / 0")
     result = tts(_TTS_COMPLETE="complete_bash", COMP_WORDS="tts ", COMP_CWORD="1")
-    assert set(result.stdout.split()) == {*COMMANDS, "draw", "fail", "sub"}
+    assert set(result.stdout.split()) == {*COMMANDS, *GROUPS, "draw", "fail", "sub"}
     assert result.stderr == ""
 
 

@@ -12,7 +12,7 @@ from tts.engine.folder import WORK
 
 
 def living(folder: Path, lease: float = LEASE) -> list[Presence]:
-    """The processes that showed a sign of life in a run folder within the lease and are not known to be gone."""
+    """The processes that showed a sign of life in a run folder within the lease and are not gone."""
     found = []
     for path in sorted((folder / WORK).glob("worker-*.json")):
         with suppress(OSError, TypeError, ValueError):

@@ -56,23 +56,29 @@ def brief(error: TtsError, path: Path) -> str:
     return text.partition("; ")[0]
 
 
-def recorded_digest(path: Path) -> str | None:
-    """The checksum that a shard's header names, readable even where the tensors are cut short."""
+def recorded_digest(path: Path, owner: ShardRange) -> str | None:
+    """The checksum that the header of a shard names, readable even where the tensors are cut short.
+
+    ``None`` if the file is not there or another shard's.
+    """
     metadata = _header(path).get("__metadata__")
-    digest = metadata.get("sha256") if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict) or metadata.get("plan") != owner.plan:
+        return None
+    digest = metadata.get("sha256") if metadata.get("shard") == str(owner.number) else None
     return digest if isinstance(digest, str) else None
 
 
 def _cut_short(path: Path) -> str | None:
     """Whether a safetensors file is shorter than its header says, in words."""
+    header = _header(path)
     try:
-        ends = [entry["data_offsets"][1] for name, entry in _header(path).items() if name != "__metadata__"]
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         with path.open("rb") as file:
             needed = 8 + int.from_bytes(file.read(8), "little") + max(ends, default=0)
         size = path.stat().st_size
     except (OSError, KeyError, TypeError, IndexError):
         return None
-    return f"truncated, {size} of {needed} bytes" if size < needed else None
+    return f"truncated, {size} of {needed} bytes" if header and size < needed else None
 
 
 def _header(path: Path) -> dict[str, Any]:

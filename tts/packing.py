@@ -1,0 +1,184 @@
+"""The npz of the ADM evaluation protocol from a finished run of ``tts sample``, streamed in a random order.
+
+Axis letters: N images, n images of a portion, S pixels a side.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tts import __version__
+from tts.engine.folder import RunFolder, recorded_plan
+from tts.engine.plan import PLAN_FILE, Plan
+from tts.engine.shards import read_shard
+from tts.errors import CheckpointError, RunError, UsageError
+from tts.io import ensure_writable_dir, load_png
+from tts.outputs import NPZ, RECORD, NpzWriter, Pixels, image_path
+from tts.pipeline import Item
+from tts.sample_job import LAYOUT, PIXELS
+
+PORTION = 64
+THREADS = 8
+ORDER = "numpy.random.RandomState(seed).permutation(N) of the images in the plan's order"
+
+Progress = Callable[[int, int], None]
+Bar = Callable[[str, str], AbstractContextManager[Progress]]
+"""Shows how far a stage is, given its name and its unit."""
+
+
+@contextmanager
+def no_bar(stage: str, unit: str) -> Iterator[Progress]:
+    """Show nothing."""
+    yield lambda done, total: None
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was written: images of ``classes`` classes, bytes."""
+
+    path: Path
+    images: int
+    classes: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """The images of a run in the plan's order: ``items``, and ``pixels`` (S, S, 3) by number."""
+
+    items: list[Item]
+    pixels: Callable[[int], Pixels]
+
+
+def pack(
+    folder: Path,
+    to: Path,
+    seed: int = 0,
+    unbalanced: bool = False,
+    overwrite: bool = False,
+    bar: Bar = no_bar,
+) -> Packed:
+    """Write ``arr_0`` (N, S, S, 3), ``arr_1`` labels, seeds and a record of a finished run to one file."""
+    run = _finished(folder)
+    _check_target(run, to, overwrite)
+    with bar("checking", "shards") as tell:
+        source = _source(run, tell)
+    counts = Counter(item.label for item in source.items)
+    if not unbalanced:
+        check_balance(counts)
+    # RandomState's numbers are frozen for all versions and machines; those of newer generators are not
+    order = np.random.RandomState(seed).permutation(len(source.items))
+    items = [source.items[number] for number in order]
+    size = len(source.pixels(0))
+    record = {"record": np.array(json.dumps(_record(run, seed, counts), sort_keys=True))}
+    with NpzWriter(to, items, size, record) as writer, bar("packing", "images") as tell:
+        for first, portion in _portions(source, order.tolist(), size):
+            writer.append(portion)
+            tell(first + len(portion), len(items))
+    return Packed(to, len(items), len(counts), to.stat().st_size)
+
+
+def check_balance(counts: Counter[int]) -> None:
+    """Refuse different numbers of images a class: averages over the images would favour some."""
+    most, least = min(counts, key=lambda c: (-counts[c], c)), min(counts, key=lambda c: (counts[c], c))
+    if counts[most] != counts[least]:
+        raise UsageError(
+            f"class {least} has {counts[least]} images and class {most} has {counts[most]}, the protocol"
+            " wants equal numbers; sample the missing ones with --extend or pass --unbalanced"
+        )
+
+
+def _finished(folder: Path) -> RunFolder:
+    """The run of a folder, which must be finished."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; give the output folder of 'tts sample'")
+    plan = Plan.load(folder)
+    if plan is None or plan.kind not in LAYOUT.kinds:
+        what = f"{plan.kind} data" if plan else f"no {PLAN_FILE}"
+        raise UsageError(f"{folder} holds {what}, no run of 'tts sample'; give its output folder")
+    if recorded_plan(folder, LAYOUT) != plan.id:
+        raise UsageError(
+            f"{folder} is unfinished (no {RECORD} of all its images); see 'tts data info {folder}' for the"
+            " command that goes on"
+        )
+    return RunFolder(folder, folder, LAYOUT, plan, ())
+
+
+def _check_target(run: RunFolder, to: Path, overwrite: bool) -> None:
+    if to.is_dir():
+        raise UsageError(f"{to} is a folder; give a file such as {to / NPZ}")
+    if to.resolve() == (run.path / NPZ).resolve():
+        raise UsageError(f"{to} is a file of the run itself; choose another --to")
+    if to.exists() and not overwrite:
+        raise UsageError(f"{to} exists; choose another --to or pass --overwrite")
+    ensure_writable_dir(to.parent)
+
+
+def _source(run: RunFolder, tell: Progress) -> Source:
+    """The images of a run: of its shards, which are checked, if these hold pixels, else of its PNG files."""
+    items: list[Item] = []
+    blocks: list[Pixels] = []
+    for shard in run.shards:
+        path = run.shard_path(shard.number)
+        try:
+            rows, _ = read_shard(path, shard)  # the tensors are mapped from disk
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{str(error).partition('; ')[0]}; mend it with 'tts data verify {run.path} --repair'"
+            ) from error
+        labels, seeds = rows.tensors["labels"].tolist(), rows.tensors["seeds"].tolist()
+        items += [Item(label, seed) for label, seed in zip(labels, seeds, strict=True)]
+        if PIXELS in rows.tensors:
+            blocks.append(rows.tensors[PIXELS].numpy())
+        tell(shard.number + 1, len(run.shards))
+    if len(blocks) < len(run.shards):
+        return Source(items, lambda number: load_png(image_path(run.path, items[number])))
+    ends = np.cumsum([len(block) for block in blocks])
+
+    def pixels(number: int) -> Pixels:
+        block = int(np.searchsorted(ends, number, side="right"))
+        return blocks[block][number - ends[block]]
+
+    return Source(items, pixels)
+
+
+def _portions(source: Source, order: Sequence[int], size: int) -> Iterator[tuple[int, Pixels]]:
+    """Images (n, S, S, 3) in an order, with the number of the first; all must have the size of the first."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(order), PORTION):
+            numbers = order[start : start + PORTION]
+            images = list(pool.map(source.pixels, numbers))
+            for number, image in zip(numbers, images, strict=True):
+                if image.shape != (size, size, 3):
+                    item, shape = source.items[number], "x".join(map(str, image.shape[:2]))
+                    raise RunError(
+                        f"image of class {item.label}, seed {item.seed} has {shape} pixels, others have"
+                        f" {size}x{size}; mend the run with 'tts data verify' and --repair"
+                    )
+            yield start, np.stack(images)
+
+
+def _record(run: RunFolder, seed: int, counts: Counter[int]) -> dict[str, Any]:
+    """How the images were made and ordered."""
+    plan = run.plan
+    return {
+        "made_by": f"scalewise-tts {__version__}",
+        "plan": plan.id,
+        "settings": plan.settings,
+        "choices": [segment.choice for segment in plan.segments],
+        "identity": plan.identity,
+        "uint8": plan.identity.get("uint8_rule"),
+        "images": sum(counts.values()),
+        "classes": len(counts),
+        "images_per_class": [min(counts.values()), max(counts.values())],
+        "order": {"seed": seed, "rule": ORDER},
+    }

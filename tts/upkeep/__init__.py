@@ -1,0 +1,1 @@
+"""Looking after finished and unfinished folders: what they hold, whether it is whole, repair and merging."""

@@ -1,0 +1,199 @@
+"""What ``tts data info`` says of a folder; nothing is changed, and no backbone is built."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tts.data.manifest import Manifest
+from tts.engine.folder import RunFolder
+from tts.engine.living import living, who
+from tts.engine.plan import Plan
+from tts.errors import CheckpointError
+from tts.io import load_tensors
+from tts.upkeep.command import command_of
+from tts.upkeep.found import Found, find
+
+ENVIRONMENT = ("environment", "timing", "skipped", "merged")
+"""Settings of a manifest that say how it came about."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Images a class: of how many classes, and the least and most frequent of them."""
+
+    classes: int
+    lowest: int
+    lowest_class: int
+    highest: int
+    highest_class: int
+
+    @classmethod
+    def of(cls, counts: dict[int, int]) -> Balance | None:
+        """From the numbers of images; ``None`` without classes."""
+        if not counts:
+            return None
+        low, high = min(counts, key=lambda c: (counts[c], c)), min(counts, key=lambda c: (-counts[c], c))
+        return cls(len(counts), counts[low], low, counts[high], high)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a folder holds. ``skipped`` names unreadable images, ``unreadable`` shards that cannot be read.
+
+    ``choices`` are what each segment asked for; ``go_on`` is the command for an unfinished run; ``at_work``
+    are processes in words; ``replacement`` is the run that ``--overwrite`` is making inside.
+    """
+
+    folder: str
+    kind: str
+    backbone: dict[str, Any]
+    settings: dict[str, Any]
+    choices: list[dict[str, Any]]
+    images: int
+    images_planned: int
+    shards: int
+    shards_planned: int
+    balance: Balance | None
+    skipped: int
+    skipped_names: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    faults: tuple[str, ...]
+    finished: bool
+    go_on: str | None
+    at_work: str | None
+    bytes: int
+    plan: str | None
+    replacement: str | None
+
+
+@dataclass
+class Census:
+    """Counts of the shards that are there."""
+
+    shards: int = 0
+    images: int = 0
+
+    def __post_init__(self) -> None:
+        self.classes: Counter[int] = Counter()
+        self.skipped: list[str] = []
+        self.unreadable: list[str] = []
+
+    def add(self, path: Path) -> None:
+        """Count a shard, of which only labels and metadata are read."""
+        self.shards += 1
+        try:
+            tensors, metadata = load_tensors(path)
+            labels = tensors["labels"].tolist()
+            self.skipped += json.loads(metadata.get("skipped", "[]"))
+        except (CheckpointError, KeyError, ValueError):
+            self.unreadable.append(path.name)
+            return
+        self.images += len(labels)
+        self.classes.update(labels)
+
+
+def gather(folder: Path) -> Facts:
+    """Look at a folder."""
+    found = find(folder)
+    census = Census()
+    for path in _shards(found):
+        census.add(path)
+    if found.kind != "sample":  # classes without images count
+        for label in range(_classes(found)):
+            census.classes.setdefault(label, 0)
+    plan, manifest = found.plan, found.manifest
+    finished = found.ended and not found.faults
+    return Facts(
+        folder=str(folder),
+        kind=found.kind,
+        backbone=_backbone(found),
+        settings=_settings(plan, manifest),
+        choices=[segment.choice for segment in plan.segments] if plan else [],
+        images=census.images,
+        images_planned=plan.items if plan else manifest.items if manifest else 0,
+        shards=census.shards,
+        shards_planned=len(found.run.shards) if found.run else len(manifest.shards) if manifest else 0,
+        balance=Balance.of(census.classes),
+        skipped=len(census.skipped),
+        skipped_names=tuple(census.skipped),
+        unreadable=tuple(census.unreadable),
+        faults=tuple(map(str, found.faults)),
+        finished=finished,
+        go_on=command_of(plan, folder) if plan and not finished else None,
+        at_work=who(living(folder)) or None,
+        bytes=_size(folder),
+        plan=plan.id if plan else manifest.plan if manifest else None,
+        replacement=_replacement(found),
+    )
+
+
+def _shards(found: Found) -> Iterable[Path]:
+    """The shards that are there."""
+    if found.run is not None:
+        return [found.run.shard_path(number) for number in sorted(found.run.present())]
+    names = [shard.name for shard in found.manifest.shards] if found.manifest else []
+    return [found.folder / name for name in names if (found.folder / name).exists()]
+
+
+def _classes(found: Found) -> int:
+    if found.manifest is not None:
+        return found.manifest.identity.classes
+    return int(found.plan.identity.get("classes", 0)) if found.plan else 0
+
+
+def _backbone(found: Found) -> dict[str, Any]:
+    """Name, schedule and weights' hash."""
+    if found.manifest is not None:
+        identity = found.manifest.identity
+        return {"name": identity.name, "schedule": list(identity.schedule), "weights": identity.weights}
+    assert found.plan is not None
+    given = found.plan.identity
+    name = given.get("name", found.plan.settings.get("backbone"))
+    weights = given.get("weights", given.get("weights_sha256"))
+    return {"name": name, "schedule": given.get("schedule"), "weights": weights}
+
+
+def _settings(plan: Plan | None, manifest: Manifest | None) -> dict[str, Any]:
+    """What decided how the images came out: as asked for, and as the backbone's defaults filled it in."""
+    if plan is not None:
+        known = {
+            "weights_sha256",
+            "schedule",
+            "name",
+            "classes",
+            "codebook_size",
+            "channels",
+            "grid",
+            "weights",
+        }
+        filled = {k: v for k, v in plan.identity.items() if k not in known} if plan.kind == "sample" else {}
+        return {**plan.settings, **filled}
+    recorded = manifest.settings if manifest else {}
+    return {key: value for key, value in recorded.items() if key not in ENVIRONMENT}
+
+
+def _replacement(found: Found) -> str | None:
+    """How far the run in the folder inside is, in words."""
+    if found.replaced is None:
+        return None
+    plan = Plan.load(found.replaced)
+    if plan is None:
+        return None
+    run = RunFolder(found.folder, found.replaced, found.layout, plan, ())
+    present = sum(run.shards[number].count for number in run.present())
+    return f"{present} of {plan.items} images in {found.replaced}"
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files; some may vanish while we look."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
