@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, TypeVar
 
 from tts.errors import PeerError, TtsError, UsageError
 
 T = TypeVar("T")
+
+PARTING = 0.2
+"""Seconds between the last exchange of a meeting and its end."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,31 @@ class Launch:
         return self.world > 1
 
 
+_meetings = count()
+
+
+@contextmanager
+def meeting(launch: Launch, backend: str = "gloo") -> Iterator[None]:
+    """Let the processes of a launch talk to each other inside the block.
+
+    Each meeting has names of its own in torchrun's store, which keeps the addresses of earlier ones. Parting
+    waits until gloo's threads have let go of the last exchange: they need Python's lock for that, which the
+    end of a group holds while it waits for them.
+    """
+    import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    store, rank, world = next(rendezvous("env://"))
+    store = PrefixStore(f"meeting-{launch.restarts}-{next(_meetings)}", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
+    try:
+        yield
+    finally:
+        time.sleep(PARTING)
+        dist.destroy_process_group()
+
+
 def agree(launch: Launch, decide: Callable[[], T]) -> T:
     """Run ``decide`` in rank 0 and give its result to all ranks; an error of it ends all of them.
 
@@ -57,20 +88,22 @@ def agree(launch: Launch, decide: Callable[[], T]) -> T:
     """
     if not launch.together:
         return decide()
+    with meeting(launch):
+        return lead(launch.main, decide)
+
+
+def lead(main: bool, work: Callable[[], T]) -> T:
+    """In a meeting: do something in rank 0 and give the result to all; an error of it ends all of them."""
     import torch.distributed as dist
 
-    dist.init_process_group("gloo")
-    try:
-        box: list[Any] = [None, None]
-        failure: Exception | None = None
-        if launch.main:
-            try:
-                box = [decide(), None]
-            except Exception as error:
-                failure, box = error, [None, getattr(error, "exit_code", TtsError.exit_code)]
-        dist.broadcast_object_list(box, src=0)
-    finally:
-        dist.destroy_process_group()
+    box: list[Any] = [None, None]
+    failure: BaseException | None = None
+    if main:
+        try:
+            box[0] = work()
+        except BaseException as error:  # the others must hear of any end
+            failure, box = error, [None, getattr(error, "exit_code", TtsError.exit_code)]
+    dist.broadcast_object_list(box, src=0)
     if failure is not None:
         raise failure
     if box[1] is not None:
