@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tts_cli import options
 from tts_cli.output import print_json, print_table
 from tts_cli.progress import progress_bar, say
+
+if TYPE_CHECKING:
+    from tts.scorers.train_files import TrainSummary
 
 
 def train_scorer(
@@ -28,7 +31,7 @@ def train_scorer(
         str, typer.Option(help="scale, or side: then one scorer serves every schedule of its sides.")
     ] = "scale",
     epochs: Annotated[int, typer.Option(help="The first one warms up.")] = 4,
-    batch: Annotated[int, typer.Option(help="Pairs a step.")] = 128,
+    batch: Annotated[int, typer.Option(help="Pairs a step, over all processes of torchrun.")] = 128,
     learning_rate: Annotated[float, typer.Option("--lr", help="Adam's learning rate.")] = 3e-4,
     epoch_pairs: Annotated[
         int | None, typer.Option(help="Pairs an epoch. Default: 1 % of all same-class pairs.")
@@ -36,7 +39,22 @@ def train_scorer(
     held_out: Annotated[float, typer.Option(help="Share of each side kept for validation.")] = 0.1,
     ema: Annotated[float, typer.Option(help="Decay of the weights' moving average; 0 is off.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of split, pairs and weights.")] = 0,
+    accumulate: Annotated[
+        int, typer.Option(help="Parts of a batch that go through the network one by one, for less memory.")
+    ] = 1,
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or, on a GPU, float16.")] = "float32",
+    keep: Annotated[
+        str, typer.Option(help="Network kept: best (held-out loss of an epoch) or last.")
+    ] = "best",
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Stop after so many epochs without a lower held-out loss. Default: off."),
+    ] = None,
+    checkpoint_steps: Annotated[
+        int, typer.Option(help="Steps between two checkpoints; each epoch ends with one.")
+    ] = 1000,
     device: options.Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
@@ -47,18 +65,32 @@ def train_scorer(
       tts train-scorer --real data/real --generated data/generated --out scorer
       tts train-scorer --real data/real --generated data/generated --loss pointwise --scales 2- --out scorer
     """
-    from tts.scorers.train_run import TrainConfig, run_train
+    from tts.engine.launch import Launch
+    from tts.scorers.train_config import TrainConfig
+    from tts.scorers.train_run import run_train
 
     given = {key: value for key, value in locals().items() if key in TrainConfig.__dataclass_fields__}
     texts = {"real": str(real), "generated": str(generated), "out": str(out)}
     config = TrainConfig(**{**given, **texts, "weights": tuple(str(weight) for weight in weights or ())})
+    if not Launch.from_environment().main:
+        run_train(config)
+        return
     with progress_bar("training", "steps") as progress:
         summary = run_train(config, progress)
-    if not summary.pictures:
+    if summary is not None:
+        _report(summary, as_json)
+
+
+def _report(summary: TrainSummary, as_json: bool) -> None:
+    if summary.finished_before:
+        say("note: the training is finished, nothing is left to do; pass --overwrite to train anew")
+    elif not summary.pictures:
         say("note: no pictures without matplotlib; install scalewise-tts[demo]")
     rows = list(zip(summary.scales, summary.loss, summary.accuracy, strict=True))
     if as_json:
-        print_json({"scorer": str(summary.scorer), "held_out": [list(row) for row in rows]})
+        scorer = {"scorer": str(summary.scorer), "epoch": summary.epoch}
+        print_json({**scorer, "held_out": [list(row) for row in rows]})
         return
     print_table(("SCALE", "LOSS", "ACCURACY"), [(str(k), f"{a:.4f}", f"{b:.3f}") for k, a, b in rows])
-    print(f"scorer in {summary.scorer} ({summary.seconds:.0f} s)")
+    epoch = f"epoch {summary.epoch} of {summary.epochs}"
+    print(f"scorer in {summary.scorer} ({epoch}, {summary.seconds:.0f} s)")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +33,7 @@ def test_a_scorer_comes_with_its_figures(succeed: Text, trained: Any, tmp_path: 
     header, *rows, last = text.splitlines()
     assert header.split() == ["SCALE", "LOSS", "ACCURACY"]
     assert [row.split()[0] for row in rows] == ["1", "2", "3", "4"]
-    assert last.startswith(f"scorer in {tmp_path}/scorer.safetensors (")
+    assert last.startswith(f"scorer in {tmp_path}/scorer.safetensors (epoch 1 of 1, ")
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["settings"]["loss"] == "pairwise"
     assert metrics["scales"] == [1, 2, 3, 4]
@@ -50,9 +55,12 @@ def test_the_published_recipe_is_the_default(succeed: Text, trained: Any, tmp_pa
     answer = json.loads(succeed("train-scorer", *sides(trained), "--json", "--out", tmp_path))
     assert answer["scorer"] == f"{tmp_path}/scorer.safetensors"
     assert [row[0] for row in answer["held_out"]] == [1, 2, 3, 4]
+    assert 1 <= answer["epoch"] <= 4
     resolved = json.loads((tmp_path / "metrics.json").read_text())["resolved"]
     assert (resolved["epochs"], resolved["batch"], resolved["learning_rate"]) == (4, 128, 3e-4)
     assert (resolved["held_out"], resolved["ema"], resolved["scales"]) == (0.1, 0.0, [0, 1, 2, 3])
+    assert (resolved["accumulate"], resolved["precision"]) == (1, "float32")
+    assert (resolved["keep"], resolved["patience"]) == ("best", None)
 
 
 def test_the_pointwise_loss_and_some_scales(succeed: Text, trained: Any, tmp_path: Path) -> None:
@@ -106,6 +114,15 @@ BAD = {
     "held-out": ("--held-out 1.5", "held-out fraction is 1.5"),
     "seed": ("--seed 99999999999999999999", "below 2^63"),
     "device": ("--device cuda:9", "not available"),
+    "accumulate": ("--accumulate 0", "accumulate 0 must be at least 1"),
+    "accumulate-text": ("--accumulate two", "invalid value for '--accumulate'"),
+    "accumulate-batch": ("--accumulate 9 --batch 8", "accumulate 9 cuts a batch of 8 pairs"),
+    "precision": ("--precision half", "unknown precision 'half'; use float32, bfloat16 or float16"),
+    "precision-cpu": ("--precision float16 --device cpu", "float16 needs a CUDA GPU, got device cpu"),
+    "keep": ("--keep first", "unknown keep 'first'; use best or last"),
+    "patience": ("--patience 0", "patience 0 must be at least 1"),
+    "checkpoint-steps": ("--checkpoint-steps 0", "checkpoint-steps 0 must be at least 1"),
+    "resume": ("--resume", "--resume goes on and --overwrite starts anew; pass one of them"),
 }
 
 
@@ -157,3 +174,151 @@ def test_a_folder_that_cannot_be_written_is_refused(
     line = refuse("train-scorer", *sides(trained), *QUICK, "--out", f"{tmp_path}/file{below}")
     assert "cannot write to folder" in line
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_resuming_needs_a_checkpoint(refuse: Text, trained: Any, tmp_path: Path) -> None:
+    line = refuse("train-scorer", *sides(trained), *QUICK, "--resume", "--out", tmp_path)
+    assert f"{tmp_path} holds no last.safetensors to go on from; leave --resume out to start" in line
+
+
+def test_resuming_a_finished_training_leaves_it_alone(
+    run: Run, succeed: Text, files: Files, trained: Any, tmp_path: Path
+) -> None:
+    first = succeed("train-scorer", *sides(trained), *QUICK, "--out", tmp_path)
+    before = files(tmp_path)
+    done = run("train-scorer", *sides(trained), *QUICK, "--resume", "--out", tmp_path)
+    assert (done.code, done.stdout) == (0, first)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("note: the training is finished, nothing is left to do; pass --overwrite")
+    assert files(tmp_path) == before
+
+
+LONG = ("--epochs", "2", "--epoch-pairs", "960", "--batch", "16", "--checkpoint-steps", "5", "--ema", "0.9")
+
+
+@contextmanager
+def started(environment: dict[str, str], *command: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that does not outlive the block."""
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGTERM, 143, "error: terminated; stopped after step "),
+        (signal.SIGKILL, -9, ""),
+    ],
+)
+def test_a_training_that_was_ended_goes_on_bit_by_bit(
+    succeed: Text,
+    refuse: Text,
+    trained: Any,
+    tts_environment: dict[str, str],
+    tmp_path: Path,
+    number: signal.Signals,
+    code: int,
+    said: str,
+) -> None:
+    arguments = ("train-scorer", *map(str, sides(trained)), *LONG)
+    succeed(*arguments, "--out", tmp_path / "undisturbed")
+    out = tmp_path / "out"
+    with started(tts_environment, "-m", "tts_cli", *arguments, "--out", str(out)) as process:
+        wait_for(out / "last.safetensors", process)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (code, "")
+    lines = [line for line in stderr.splitlines() if not line.startswith("training: ")]  # slow machines
+    assert len(lines) == bool(said)
+    assert not said or lines[0].startswith(said)
+    assert not (out / "scorer.safetensors").exists()
+    line = refuse(*arguments, "--out", out)
+    assert "holds an unfinished training; pass --resume to go on or --overwrite to train anew" in line
+    assert "(seed 0, got 1)" in refuse(*arguments, "--resume", "--seed", 1, "--out", out)
+    succeed(*arguments, "--resume", "--out", out)
+    expected = (tmp_path / "undisturbed" / "scorer.safetensors").read_bytes()
+    assert (out / "scorer.safetensors").read_bytes() == expected
+    assert sorted(path.name for path in out.iterdir()) == [
+        "curves.png",
+        "metrics.json",
+        "scorer.safetensors",
+        "scores.png",
+    ]
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tts_cli")
+
+
+def losses(folder: Path) -> list[float]:
+    history = json.loads((folder / "metrics.json").read_text())["history"]
+    return [loss for row in history for loss in (row["train_loss"], *row["loss"])]
+
+
+def test_two_processes_train_what_one_does(
+    succeed: Text, trained: Any, tts_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """To 1e-4 over a few steps; the last batch of an epoch is one pair, so that a process has none."""
+    options = ("--epochs", "2", "--epoch-pairs", "121", "--batch", "40", "--device", "cpu")
+    arguments = ("train-scorer", *map(str, sides(trained)), *options)
+    one = succeed(*arguments, "--out", tmp_path / "one")
+    with started(tts_environment, *TORCHRUN, *arguments, "--out", str(tmp_path / "two")) as process:
+        two, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert "error" not in stderr.lower()
+    assert [line.split()[0] for line in two.splitlines()] == [line.split()[0] for line in one.splitlines()]
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    assert losses(tmp_path / "two") != losses(tmp_path / "one")  # there were indeed two
+    metrics = json.loads((tmp_path / "two" / "metrics.json").read_text())
+    assert metrics["processes"] == 2
+    assert not (tmp_path / "two" / "last.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_and_one_goes_on(
+    succeed: Text, trained: Any, tts_environment: dict[str, str], tmp_path: Path
+) -> None:
+    arguments = ("train-scorer", *map(str, sides(trained)), *LONG, "--device", "cpu")
+    succeed(*arguments, "--out", tmp_path / "one")
+    out = tmp_path / "two"
+    with started(tts_environment, *TORCHRUN, *arguments, "--out", str(out)) as process:
+        wait_for(out / "last.safetensors", process)
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=25)  # less than torchrun's patience
+    errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, stderr
+    assert errors[0].startswith("error: terminated; stopped after step ")
+    assert stdout == ""
+    succeed(*arguments, "--resume", "--out", out)
+    assert losses(out) == pytest.approx(losses(tmp_path / "one"), rel=0.05)
+
+
+@pytest.mark.slow
+def test_two_processes_refuse_with_one_voice(
+    trained: Any, tts_environment: dict[str, str], tmp_path: Path
+) -> None:
+    for options, expected in ((("--held-out", "2"), "held-out"), (("--lr", "1e30"), "lower --lr")):
+        arguments = ("train-scorer", *map(str, sides(trained)), *options, "--out", str(tmp_path / "out"))
+        with started(tts_environment, *TORCHRUN, *arguments) as process:
+            stdout, stderr = process.communicate(timeout=60)
+        errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
+        assert (process.returncode != 0, stdout, len(errors)) == (True, "", 1), stderr
+        assert expected in errors[0]
+        assert not list((tmp_path / "out").glob("*"))

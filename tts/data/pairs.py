@@ -60,16 +60,20 @@ class PairSampler:
                 "common, pairs need one; collect both sides for the same classes"
             )
 
-    def epoch(self, epoch_index: int, pairs: int, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(
+        self, epoch_index: int, pairs: int, batch: int, skip: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield ``pairs`` pairs as indices (real (b,), generated (b,)), ``batch`` at a time.
 
         The pairs depend on the seed and the epoch only; another batch size cuts the same stream elsewhere.
+        The first ``skip`` batches are left out, for a training that goes on in the middle of an epoch.
         """
         digest = hashlib.sha256(f"{self._seed}:{epoch_index}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         for start in range(0, pairs, batch):
-            count = min(batch, pairs - start)
-            yield self._pair(torch.randint(self.total, (count,), generator=generator))
+            number = torch.randint(self.total, (min(batch, pairs - start),), generator=generator)
+            if start >= skip * batch:
+                yield self._pair(number)
 
     def _pair(self, number: Tensor) -> tuple[Tensor, Tensor]:
         """Pairs with the given numbers (b,): class by class, each real item with every generated one."""

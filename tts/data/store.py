@@ -169,12 +169,14 @@ def _shard_numbers(folder: Path) -> list[int]:
 
 
 class TokenStore:
-    """A data set opened for reading; columns are read on first use and stay as compact as on disk."""
+    """A data set opened for reading, as compact as on disk: whole columns on first use, or single rows."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         """Take a manifest that was read from ``folder``; use ``open``."""
         self.folder, self.manifest = folder, manifest
         self.identity = manifest.identity
+        self._ends = torch.tensor([shard.items for shard in manifest.shards], dtype=torch.int64).cumsum(0)
+        self._mapped: dict[int, Tensor] = {}
 
     @classmethod
     def open(cls, folder: Path | str) -> TokenStore:
@@ -205,6 +207,41 @@ class TokenStore:
     def seeds(self) -> Tensor:
         """Seeds (N,), int64; for real data the item's number."""
         return self._column("seeds", None)
+
+    def rows(self, index: Tensor) -> Tensor:
+        """Token maps (n, L) of the items (n,), int16 or int32, all inside the codebook.
+
+        Only these are read: a shard is mapped from disk when it is first needed and stays mapped, so that
+        its pages are the system's to keep or to drop.
+        """
+        index = index.to(torch.int64)
+        if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(self):
+            raise IndexError(f"items {int(index.min())} to {int(index.max())} of {len(self)}")
+        out = torch.empty((len(index), self.identity.tokens), dtype=_columns(self.identity)["tokens"])
+        number = torch.searchsorted(self._ends, index, right=True)  # shard of each item
+        order = number.argsort()
+        shards, counts = number[order].unique_consecutive(return_counts=True)
+        for shard, chosen in zip(shards.tolist(), order.split(counts.tolist()), strict=True):
+            start = int(self._ends[shard]) - self.manifest.shards[shard].items
+            out[chosen] = self._map(shard)[index[chosen] - start]
+        if _check_range("token", out, self.identity.codebook_size):
+            self._blame(out, number)
+        return out
+
+    def _map(self, number: int) -> Tensor:
+        """The tokens of a shard, mapped from disk."""
+        if number not in self._mapped:
+            self._mapped[number] = self._shard(self.manifest.shards[number])["tokens"]
+        return self._mapped[number]
+
+    def _blame(self, tokens: Tensor, shards: Tensor) -> None:
+        """Refuse tokens (n, L), of which some are outside the codebook, by the name of their shard."""
+        for row, shard in zip(tokens, shards.tolist(), strict=True):
+            self._refuse(self.manifest.shards[shard], _check_range("token", row, self.identity.codebook_size))
+
+    def _refuse(self, shard: Shard, fault: str | None) -> None:
+        if fault:
+            raise CheckpointError(f"{self.folder / shard.name}: {fault}; collect the data again")
 
     def verify(self) -> None:
         """Compare each shard's checksum with the manifest's."""
@@ -238,7 +275,5 @@ class TokenStore:
             part = column[start : start + shard.items]
             part.copy_(self._shard(shard)[key])
             start += shard.items
-            fault = _check_range(key.removesuffix("s"), part, limit) if limit else None
-            if fault:
-                raise CheckpointError(f"{self.folder / shard.name}: {fault}; collect the data again")
+            self._refuse(shard, _check_range(key.removesuffix("s"), part, limit) if limit else None)
         return column

@@ -1,114 +1,152 @@
-"""The work of ``tts train-scorer``: from two token data sets to a scorer file with its figures."""
+"""The work of ``tts train-scorer``: from two token data sets to a scorer file with its figures.
+
+Under ``torchrun`` rank 0 decides whether and how to begin, evaluates and writes; all processes train.
+"""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from tts.config import Choices, parse_scales
+from tts.config import Choices
 from tts.data.manifest import BackboneIdentity
 from tts.data.store import TokenStore
+from tts.engine.launch import Launch, agree
+from tts.engine.stopping import Stop
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import Backbone
-from tts.io import ensure_writable_dir, write_json
+from tts.io import ensure_writable_dir, read_json
 from tts.manager import get_plugins
 from tts.resolve import build_backbone, find_backbone, torch_device
 from tts.runinfo import environment
-from tts.scorers.checkpoint import ScorerCard, save_scorer
-from tts.scorers.report import beyond_first, draw, score_gap
-from tts.scorers.train import Loss, TrainResult, TrainSettings, train_scorer
+from tts.scorers.resume import (
+    CHECKPOINT_FILE,
+    FREE,
+    Facts,
+    beginning,
+    check_same,
+    clear,
+    facts,
+    load_checkpoint,
+    restore,
+    save_checkpoint,
+)
+from tts.scorers.settings import Loss, TrainSettings
+from tts.scorers.state import Snapshot
+from tts.scorers.team import Team, check_devices
+from tts.scorers.train import Around, Training
+from tts.scorers.train_config import TrainConfig, check, train_settings
+from tts.scorers.train_files import METRICS_FILE, SCORER_FILE, TrainSummary, read_summary, write_result
 from tts.specs import load_attribute
 
-SCORER_FILE = "scorer.safetensors"
-METRICS_FILE = "metrics.json"
-CONDITIONS = ("scale", "side")
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Everything that ``tts train-scorer`` takes; ``scales`` counts from 1 (``None``: all)."""
+class Job:
+    """A training with all that it needs, opened by each process for itself."""
 
-    real: str
-    generated: str
-    out: str
-    loss: str = "pairwise"
-    backbone: str | None = None
-    weights: tuple[str, ...] = ()
-    scales: str | None = None
-    condition: str = "scale"
-    epochs: int = 4
-    batch: int = 128
-    learning_rate: float = 3e-4
-    epoch_pairs: int | None = None
-    held_out: float = 0.1
-    ema: float = 0.0
-    seed: int = 0
-    device: str = "auto"
-    overwrite: bool = False
+    training: Training
+    facts: Facts
+    identity: BackboneIdentity
 
 
-@dataclass(frozen=True)
-class TrainSummary:
-    """Where the scorer lies, and its final held-out figures by scale."""
+def run_train(config: TrainConfig, progress: Progress = lambda done, total: None) -> TrainSummary | None:
+    """Train a scorer and write ``scorer.safetensors``, ``metrics.json`` and the pictures.
 
-    scorer: Path
-    scales: tuple[int, ...]
-    loss: tuple[float, ...]
-    accuracy: tuple[float, ...]
-    pictures: tuple[Path, ...]
-    seconds: float
+    ``last.safetensors`` holds the training until it is finished, for ``resume`` to go on from. Gives nothing
+    in ranks other than 0, which alone calls ``progress``.
+    """
+    launch = Launch.from_environment()
+    out = Path(config.out)
+    opened: list[Job] = []
+
+    def decide() -> tuple[bool, Snapshot | None]:
+        """Whether the training is finished already, and the state to go on from."""
+        loss = _check(config)
+        start = _beginning(config, launch)
+        if start == "finished":
+            _check_finished(config)
+            return True, None
+        opened.append(_open(config, loss, launch))
+        if start == "anew":
+            clear(out)
+            return False, None
+        snapshot = load_checkpoint(out / CHECKPOINT_FILE, opened[0].facts)
+        restore(out / CHECKPOINT_FILE, opened[0].training.state, snapshot)
+        return False, snapshot
+
+    finished, snapshot = agree(launch, decide)
+    if finished:
+        return read_summary(out, finished_before=True) if launch.main else None
+    if not opened:
+        opened.append(_open(config, _check(config), launch))
+        if snapshot is not None:
+            restore(out / CHECKPOINT_FILE, opened[0].training.state, snapshot)
+    return _train(config, opened[0], launch, progress)
 
 
-def run_train(
-    config: TrainConfig, progress: Callable[[int, int], None] = lambda done, total: None
-) -> TrainSummary:
-    """Train a scorer and write ``scorer.safetensors``, ``metrics.json`` and the pictures."""
+def _train(config: TrainConfig, job: Job, launch: Launch, progress: Progress) -> TrainSummary | None:
+    out, training = Path(config.out), job.training
+    with Team(launch, training.device) as team, Stop() as stop:
+        around = Around(
+            on_step=lambda step, total, _: progress(step, total),
+            save=lambda: save_checkpoint(out / CHECKPOINT_FILE, training.state.snapshot(), job.facts),
+            every=config.checkpoint_steps,
+            stop=stop,
+        )
+        training.run(team, around)
+    if not launch.main:
+        return None
+    made_by = {"environment": environment(training.device), "processes": launch.world}
+    summary = write_result(config, training.settings, training.result(), job.identity, made_by)
+    clear(out)
+    return summary
+
+
+def _check(config: TrainConfig) -> Loss:
+    """Refuse what can be refused before anything is loaded; gives the loss."""
     check(config)
     loss: Loss = load_attribute(get_plugins().losses.get(config.loss).target)
+    return loss
+
+
+def _beginning(config: TrainConfig, launch: Launch) -> str:
     out = Path(config.out)
-    if (out / SCORER_FILE).exists() and not config.overwrite:
-        raise UsageError(f"{out} already holds a scorer; choose another --out or pass --overwrite")
+    again = launch.restarts > 0 and (out / CHECKPOINT_FILE).exists()
+    resume = config.resume or again  # torchrun has started these processes anew: the training goes on
+    return beginning(out, (out / SCORER_FILE).exists(), resume, config.overwrite and not again)
+
+
+def _check_finished(config: TrainConfig) -> None:
+    """Refuse to take a finished training for one with other settings."""
+    path = Path(config.out) / METRICS_FILE
+    read_summary(Path(config.out))
+    stored = read_json(path).get("settings")
+    before = stored if isinstance(stored, dict) else {}
+    names = [field.name for field in fields(TrainSettings) if hasattr(config, field.name)]
+    now = {name: getattr(config, name) for name in names if name not in FREE}
+    check_same(path, {name: before.get(name, getattr(TrainConfig, name, None)) for name in now}, now)
+
+
+def _open(config: TrainConfig, loss: Loss, launch: Launch) -> Job:
+    """Open the data, the folder and the backbone."""
     real, generated = open_side(config.real, "real"), open_side(config.generated, "generated")
     difference = real.identity.mismatch(generated.identity)
     if difference:
         raise CheckpointError(
             f"the real data are of {difference} in the generated; collect both with one backbone"
         )
-    ensure_writable_dir(out)
-    device = torch_device(config.device)
+    if launch.main:
+        ensure_writable_dir(config.out)
+    device = _device(config, launch)
     backbone = _backbone(config, generated, device)
-    settings = train_settings(config, backbone)
-    started = time.perf_counter()
-    result = train_scorer(
-        backbone, real, generated, settings, loss, device, lambda step, total, _: progress(step, total)
-    )
-    seconds = time.perf_counter() - started
-    return _write(out, config, settings, result, generated.identity, seconds, environment(device))
-
-
-def check(config: TrainConfig) -> None:
-    """Refuse numbers out of range before anything is loaded."""
-    for name, value in (
-        ("epochs", config.epochs),
-        ("batch", config.batch),
-        ("epoch-pairs", config.epoch_pairs),
-    ):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} {value} must be at least 1")
-    if not 0 < config.learning_rate < math.inf:
-        raise UsageError(f"lr {config.learning_rate} must be a number above 0; the paper uses 3e-4")
-    if not 0 <= config.seed < 2**63:
-        raise UsageError(f"seed {config.seed} must be from 0 to below 2^63")
-    if config.condition not in CONDITIONS:
-        raise UsageError(f"unknown condition {config.condition!r}; use {' or '.join(CONDITIONS)}")
-    if not 0 <= config.ema < 1:
-        raise UsageError(f"ema {config.ema} must be from 0 (off) to below 1")
+    settings = train_settings(config, backbone.info.scales)
+    training = Training(backbone, real, generated, settings, loss, device)
+    return Job(training, facts(settings, real, generated), generated.identity)
 
 
 def open_side(folder: str, kind: str) -> TokenStore:
@@ -119,6 +157,18 @@ def open_side(folder: str, kind: str) -> TokenStore:
             f"{folder} holds {store.manifest.kind} images, --{kind} needs {kind} ones; swap the folders"
         )
     return store
+
+
+def _device(config: TrainConfig, launch: Launch) -> torch.device:
+    """This process's device, which must be able to do what is asked."""
+    device = torch_device(config.device)
+    check_devices(device, config.device, launch, torch.cuda.device_count)
+    if config.precision == "float16" and device.type != "cuda":
+        raise UsageError(
+            f"float16 needs a CUDA GPU, got device {device.type}, which takes forty times as long as in"
+            " float32; pass --precision bfloat16 or float32"
+        )
+    return device
 
 
 def _backbone(config: TrainConfig, generated: TokenStore, device: torch.device) -> Backbone:
@@ -134,53 +184,3 @@ def _backbone(config: TrainConfig, generated: TokenStore, device: torch.device) 
     if difference:
         raise CheckpointError(f"the data were collected with {difference}; pass the right --backbone")
     return backbone
-
-
-def train_settings(config: TrainConfig, backbone: Backbone) -> TrainSettings:
-    """The settings with the scales resolved."""
-    count = backbone.info.scales
-    return TrainSettings(
-        loss=config.loss,
-        scales=tuple(range(count)) if config.scales is None else parse_scales(config.scales, count),
-        condition=config.condition,
-        epochs=config.epochs,
-        batch=config.batch,
-        learning_rate=config.learning_rate,
-        epoch_pairs=config.epoch_pairs,
-        held_out=config.held_out,
-        ema=config.ema,
-        seed=config.seed,
-    )
-
-
-def _write(
-    out: Path,
-    config: TrainConfig,
-    settings: TrainSettings,
-    result: TrainResult,
-    identity: BackboneIdentity,
-    seconds: float,
-    made_by: dict[str, Any],
-) -> TrainSummary:
-    last = result.history[-1]
-    gap = score_gap(
-        *(beyond_first(s, settings.scales) for s in (result.real_scores, result.generated_scores))
-    )
-    figures = {"loss": last["loss"], "accuracy": last["accuracy"], "score_gap": asdict(gap)}
-    scales = tuple(scale + 1 for scale in settings.scales)
-    training = {"settings": asdict(settings), "held_out": figures, "data": [config.real, config.generated]}
-    save_scorer(out / SCORER_FILE, result.network, ScorerCard(result.network.config, identity, training))
-    pictures = draw(result, settings.scales, out)
-    record = {
-        "settings": asdict(config),
-        "resolved": asdict(settings),
-        "scales": scales,
-        "history": result.history,
-        "held_out": figures,
-        "seconds": seconds,
-        "environment": made_by,
-    }
-    write_json(out / METRICS_FILE, record)
-    return TrainSummary(
-        out / SCORER_FILE, scales, tuple(last["loss"]), tuple(last["accuracy"]), tuple(pictures), seconds
-    )

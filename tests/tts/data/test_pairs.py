@@ -87,6 +87,16 @@ def test_epochs_depend_on_seed_and_epoch_not_on_the_batch() -> None:
     assert not torch.equal(first, torch.stack(whole_epoch(PairSampler(labels, labels, seed=2), 2, 101, 10)))
 
 
+@pytest.mark.parametrize("skip", [0, 1, 3, 4, 9])
+def test_an_epoch_goes_on_after_the_batches_that_were_seen(skip: int) -> None:
+    labels = torch.arange(100) % 5
+    whole = list(PairSampler(labels, labels, 1).epoch(2, 38, 10))
+    rest = list(PairSampler(labels, labels, 1).epoch(2, 38, 10, skip))
+    assert len(rest) == max(0, 4 - skip)
+    for seen, expected in zip(rest, whole[skip:], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
+
+
 def test_batches_have_the_asked_size() -> None:
     labels = torch.zeros(10, dtype=torch.int64)
     sizes = [len(real) for real, _ in PairSampler(labels, labels, 0).epoch(0, 25, 10)]

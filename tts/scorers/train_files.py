@@ -1,0 +1,100 @@
+"""The files of a finished training: the scorer with its card, its figures and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tts.data.manifest import BackboneIdentity
+from tts.errors import CheckpointError
+from tts.io import read_json, write_json
+from tts.scorers.checkpoint import ScorerCard, save_scorer
+from tts.scorers.report import beyond_first, draw, score_gap
+from tts.scorers.settings import TrainSettings, described
+from tts.scorers.train import TrainResult
+from tts.scorers.train_config import TrainConfig
+
+SCORER_FILE = "scorer.safetensors"
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """Where the scorer lies, the epoch kept of those trained, and its held-out figures by scale.
+
+    ``finished_before`` says that there was nothing to do.
+    """
+
+    scorer: Path
+    scales: tuple[int, ...]
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    pictures: tuple[Path, ...]
+    seconds: float
+    epoch: int
+    epochs: int
+    finished_before: bool = False
+
+
+def write_result(
+    config: TrainConfig,
+    settings: TrainSettings,
+    result: TrainResult,
+    identity: BackboneIdentity,
+    made_by: dict[str, Any],
+) -> TrainSummary:
+    """Write ``scorer.safetensors``, the pictures and ``metrics.json``; figures are those of the kept epoch.
+
+    ``made_by`` are further facts for ``metrics.json``.
+    """
+    out = Path(config.out)
+    kept = result.history[result.epoch - 1]
+    gap = score_gap(
+        *(beyond_first(s, settings.scales) for s in (result.real_scores, result.generated_scores))
+    )
+    figures = {"loss": kept["loss"], "accuracy": kept["accuracy"], "score_gap": asdict(gap)}
+    training: dict[str, Any] = {
+        "settings": described(settings),
+        "held_out": figures,
+        "data": [config.real, config.generated],
+    }
+    if result.epoch < len(result.history):
+        training["kept_epoch"] = result.epoch
+    save_scorer(out / SCORER_FILE, result.network, ScorerCard(result.network.config, identity, training))
+    pictures = draw(result, settings.scales, out)
+    record = {
+        "settings": asdict(config),
+        "resolved": asdict(settings),
+        "scales": [scale + 1 for scale in settings.scales],
+        "history": result.history,
+        "kept_epoch": result.epoch,
+        "stopped_early": result.early,
+        "held_out": figures,
+        "seconds": result.seconds,
+        **made_by,
+    }
+    write_json(out / METRICS_FILE, record)
+    return replace(read_summary(out), pictures=tuple(pictures))
+
+
+def read_summary(out: Path, finished_before: bool = False) -> TrainSummary:
+    """The summary of a finished training from its files."""
+    record = read_json(out / METRICS_FILE)
+    try:
+        figures, history = record["held_out"], record["history"]
+        return TrainSummary(
+            out / SCORER_FILE,
+            tuple(record["scales"]),
+            tuple(figures["loss"]),
+            tuple(figures["accuracy"]),
+            tuple(path for name in ("curves.png", "scores.png") if (path := out / name).exists()),
+            float(record["seconds"]),
+            int(record.get("kept_epoch", len(history))),
+            len(history),
+            finished_before,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{out / METRICS_FILE} has no figures of a training ({error}); pass --overwrite to train anew"
+        ) from error
