@@ -23,7 +23,8 @@ from pathlib import Path
 import torch
 
 from tts.data.manifest import BackboneIdentity
-from tts.data.store import StoreWriter, TokenStore
+from tts.data.store import TokenStore
+from tts.data.writing import StoreWriter
 from tts.io import write_json
 from tts.resolve import build_backbone
 from tts.runinfo import environment

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tts.data.store import StoreWriter, TokenStore
+from tts.data.store import TokenStore
+from tts.data.writing import StoreWriter
 from tts.engine.claims import Worker
 from tts.engine.launch import Launch
 

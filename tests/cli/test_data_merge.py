@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from tts.data.store import StoreWriter, TokenStore
+from tts.data.store import TokenStore
+from tts.data.writing import StoreWriter
 from tts.engine.claims import Worker
 from tts.engine.launch import Launch
 

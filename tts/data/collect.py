@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tts.data.columns import columns
 from tts.data.decode import ImageError
 from tts.data.decoder import Decoder
 from tts.data.digits import augmented
 from tts.data.listing import ImageFolder
 from tts.data.manifest import BackboneIdentity, Kind
-from tts.data.writing import MANIFEST, columns, write_manifest
+from tts.data.store import MANIFEST
+from tts.data.writing import write_manifest
 from tts.engine.folder import Layout, RunFolder
 from tts.engine.shards import Rows, skipped_in
 from tts.engine.work import Timing

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tts.data.store import StoreWriter, TokenStore
+from tts.data.store import TokenStore
+from tts.data.writing import StoreWriter
 from tts.errors import CheckpointError, UsageError
 from tts.io import load_tensors, sha256_file
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tts.errors import RunError
 from tts.scorers.pair_data import PairData
 from tts.scorers.pair_scores import PairScores
-from tts.scorers.settings import Loss, TrainSettings
+from tts.scorers.settings import Loss
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,15 @@ class HeldOut:
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, scores: PairScores, held: PairData, settings: TrainSettings, loss: Loss
+    network: nn.Module, scores: PairScores, held: PairData, pairs: int, batch: int, loss: Loss
 ) -> HeldOut:
-    """Figures of a network, which is put into evaluation mode, on held-out pairs, always the same ones."""
+    """Figures of a network, which is put into evaluation mode, on held-out pairs, always the same ones.
+
+    There are ``pairs`` of them, or as many as there can be; ``batch`` go through the network at a time.
+    """
     network.eval()
-    batches = held.batches(0, min(settings.held_out_pairs, held.total), settings.batch)
-    rows = [scores(network, *held.read(batch)) for batch in batches]
+    batches = held.batches(0, min(pairs, held.total), batch)
+    rows = [scores(network, *held.read(some)) for some in batches]
     real = torch.cat([r for r, _ in rows]).cpu()  # P S
     generated = torch.cat([g for _, g in rows]).cpu()  # P S
     if not bool((real.isfinite() & generated.isfinite()).all()):

@@ -106,7 +106,7 @@ class Training:
             stepper = Stepper(self.state, self.data, self.scores, self.settings, self.loss, team)
             while at.epoch < self.settings.epochs and not self.impatient:
                 self._epoch(stepper, team, around, started)
-                figures = team.lead(self._evaluate)
+                figures = team.lead(lambda: self._evaluate(team.world))
                 at.history.append({"epoch": at.epoch + 1, "train_loss": at.loss_sum / self.steps, **figures})
                 at.epoch, at.step, at.loss_sum = at.epoch + 1, 0, 0.0
                 at.seconds = time.perf_counter() - started
@@ -138,10 +138,14 @@ class Training:
         stop.signal = signal
         stop.check(f"stopped after step {self.step} of {self.total}, pass --resume to go on")
 
-    def _evaluate(self) -> dict[str, tuple[float, ...]]:
+    def _evaluate(self, world: int) -> dict[str, tuple[float, ...]]:
         """Held-out figures of the present network, which is kept if it counts."""
         state, at = self.state, self.state.position
-        figures = evaluate(state.network, self.exact_scores, self.held, self.settings, self.loss)
+        pairs, batch = (
+            self.settings.held_out_pairs,
+            -(-self.settings.batch // (world * self.settings.accumulate)),
+        )
+        figures = evaluate(state.network, self.exact_scores, self.held, pairs, batch, self.loss)
         before = [mean(row["loss"]) for row in at.history]
         if self.settings.keep == "last" or not before or mean(figures.loss) < min(before):
             state.keep(at.epoch + 1, figures)

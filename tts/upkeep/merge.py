@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tts.data.manifest import Kind
 from tts.data.merging import check_alike, distinct, merged_settings, write_merged
-from tts.data.store import StoreWriter, TokenStore
+from tts.data.store import TokenStore
+from tts.data.writing import StoreWriter
 from tts.engine.folder import RunFolder
 from tts.engine.living import living, who
 from tts.engine.progress import Report

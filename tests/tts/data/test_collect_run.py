@@ -18,7 +18,8 @@ from tts.config import SearchSettings
 from tts.data.collect_run import EXECUTION, CollectConfig, plan_items, run_collect
 from tts.data.digits import augmented, load_digits_split
 from tts.data.folders import load_image
-from tts.data.store import StoreWriter, TokenStore, existing
+from tts.data.store import TokenStore, existing
+from tts.data.writing import StoreWriter
 from tts.engine.folder import STAGING, WORK
 from tts.engine.opening import Mode
 from tts.engine.progress import Progress

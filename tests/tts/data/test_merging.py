@@ -8,7 +8,8 @@ import torch
 from tts.data import merging
 from tts.data.manifest import BackboneIdentity
 from tts.data.merging import check_alike, distinct, merged_settings, write_merged
-from tts.data.store import StoreWriter, TokenStore
+from tts.data.store import TokenStore
+from tts.data.writing import StoreWriter
 from tts.errors import CheckpointError, UsageError
 
 IDENTITY = BackboneIdentity(

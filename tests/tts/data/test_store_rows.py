@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from tts.data import store as store_module
-from tts.data.store import BackboneIdentity, StoreWriter, TokenStore
+from tts.data.manifest import BackboneIdentity
+from tts.data.store import TokenStore
+from tts.data.writing import StoreWriter
 from tts.errors import CheckpointError
 from tts.io import load_tensors, save_tensors
 

@@ -15,7 +15,7 @@ from tts.scorers.pair_data import split_pairs
 from tts.scorers.pair_scores import PairScores
 from tts.scorers.settings import TrainSettings
 
-SETTINGS = TrainSettings("pairwise", (0, 3), held_out=0.25, held_out_pairs=50, batch=16)
+SETTINGS = TrainSettings("pairwise", (0, 3), held_out=0.25)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def network():
 def figures(network, digit_stores, digits_backbone):
     held = split_pairs(*digit_stores, SETTINGS)[1]
     scores = PairScores(digits_backbone, SETTINGS.scales, torch.device("cpu"))
-    return lambda loss=pairwise: evaluate(network, scores, held, SETTINGS, loss)
+    return lambda loss=pairwise, batch=16: evaluate(network, scores, held, 50, batch, loss)
 
 
 def test_figures_are_those_of_the_scores(figures, network):
@@ -48,6 +48,10 @@ def test_they_are_the_same_every_time_and_draw_nothing(figures):
     first, second = figures(), figures()
     assert torch.equal(first.real, second.real)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_they_do_not_depend_on_how_many_go_through_the_network_at_a_time(figures):
+    torch.testing.assert_close(figures(batch=7).real, figures().real, rtol=1e-4, atol=1e-5)
 
 
 def test_scores_that_are_not_finite_end_the_run(figures, network, refused):

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tts.data.store import StoreWriter, TokenStore
+from tts.data.store import TokenStore
+from tts.data.writing import StoreWriter
 from tts.errors import CheckpointError
 from tts.io import save_tensors
 from tts.scorers.network import ScorerNetwork, default_config
