@@ -1,3 +1,5 @@
+"""Data sets written by one process."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,7 +13,7 @@ from tts.data import store
 from tts.data.manifest import BackboneIdentity
 from tts.data.store import TokenStore
 from tts.data.writing import StoreWriter
-from tts.errors import RunError, ShapeError, TtsError, UsageError
+from tts.errors import CheckpointError, RunError, ShapeError, TtsError, UsageError
 
 IDENTITY = BackboneIdentity("var-test", (1, 2), 3, 50, 4, 2, "ab" * 32)
 
@@ -66,7 +68,8 @@ def test_nothing_counts_before_close(tmp_path: Path) -> None:
     writer = StoreWriter(tmp_path, "generated", IDENTITY, {}, shard_items=2)
     writer.append(*items(5))
     assert store.existing(tmp_path) is None
-    refused(tmp_path, "holds no finished data set")
+    with pytest.raises(CheckpointError, match="holds no finished data set"):
+        TokenStore.open(tmp_path)
     write(tmp_path, (3,))
     assert len(TokenStore.open(tmp_path)) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "shard-00000.safetensors"]
