@@ -23,11 +23,11 @@ def progress_bar(what: str, unit: str = "images") -> Iterator[Callable[[int, int
     if not sys.stderr.isatty():
         yield _plain(what, unit)
         return
-    started = time.perf_counter()
+    speed_of = _Speed()
     with _bar(unit) as (bar, task):
 
         def update(done: int, total: int) -> None:
-            speed = done / max(1e-9, time.perf_counter() - started)
+            speed = speed_of(done)
             bar.update(task, description=what, completed=done, total=total, speed=speed)
 
         yield update
@@ -118,11 +118,11 @@ def _bar(unit: str) -> Iterator[tuple[Any, Any]]:
 
 def _plain(what: str, unit: str) -> Callable[[int, int], None]:
     """A line every few seconds and none for what is over before that."""
-    started, due = time.perf_counter(), _Due()
+    speed_of, due = _Speed(), _Due()
 
     def update(done: int, total: int) -> None:
+        speed = speed_of(done)
         if due():
-            speed = done / (time.perf_counter() - started)
             say(f"{what}: {done}/{total} {unit}, {speed:.1f} {unit}/s")
 
     return update
@@ -156,6 +156,18 @@ def _json_lines(what: str) -> Callable[[Progress], None]:
 
 def _silent(now: Progress) -> None:
     """Another process reports."""
+
+
+class _Speed:
+    """What is done a second since the first report, so that a resumed run does not count what it found."""
+
+    def __init__(self) -> None:
+        self.first: tuple[float, int] | None = None
+
+    def __call__(self, done: int) -> float:
+        now = time.perf_counter()
+        started, before = self.first = self.first or (now, done)
+        return (done - before) / max(1e-9, now - started)
 
 
 class _Due:

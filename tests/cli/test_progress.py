@@ -135,3 +135,14 @@ def test_remarks_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     plain, note, event = captured.err.splitlines()
     assert (plain, note) == ("mind the gap", "note: one candidate there")
     assert json.loads(event).items() >= {"event": "note", "message": "one candidate there"}.items()
+
+
+def test_what_a_resumed_run_found_is_no_speed(interval: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    interval.setattr(progress.time, "perf_counter", lambda: now[0])
+    speed = progress._Speed()
+    assert speed(500) == 0.0
+    now[0] += 2
+    assert speed(510) == 5.0
+    now[0] += 2
+    assert speed(530) == 7.5
