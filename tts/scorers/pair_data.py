@@ -1,7 +1,7 @@
 """Batches of same-class pairs, read from two data sets on disk when they are needed.
 
 Axis letters: N items of a side, b pairs of a batch, L tokens. In memory are an item's label, its place in
-the split and its place in the sampler, about 20 bytes; tokens stay on disk.
+the split and its place in the sampler, about 20 bytes (twice that while they are made); tokens stay on disk.
 """
 
 from __future__ import annotations
