@@ -78,8 +78,8 @@ def run_sample(
     launch = Launch.from_environment()
     again = partial(replan, config, parts.info)
     with (
-        Stop() as stop,
         open_together(launch, out, LAYOUT, parts.request, again, config.mode) as (run, worker),
+        Stop() as stop,
     ):
         prepare(run)
         job = parts.job(run, warn)

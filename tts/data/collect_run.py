@@ -124,7 +124,7 @@ def run_collect(
     listing = agree(launch, partial(find_listing, config, backbone.info)) if is_folder(config) else None
     plan = partial(plan_items, config, backbone.info, listing)
     request = _request(config, settings, identity, listing, plan({"per_class": settings.get("per_class")}))
-    with Stop() as stop, open_together(launch, out, LAYOUT, request, plan, config.mode) as (run, worker):
+    with open_together(launch, out, LAYOUT, request, plan, config.mode) as (run, worker), Stop() as stop:
         prepare(run)
         if listing is not None and not (run.path / LISTING).exists():
             listing.save(run.path / LISTING)

@@ -23,6 +23,9 @@ from typing import Any
 from tts.errors import RunError
 from tts.io import process_tag, reason
 
+POLL = 0.2
+"""Seconds between two tries to get a claim."""
+
 LEASE = 60.0
 """Seconds without a sign of life after which a process on another machine counts as dead."""
 
@@ -160,6 +163,13 @@ class Worker:
         with suppress(OSError):
             if path.read_text() == self.presence.worker:
                 path.unlink()
+
+    def wait_for(self, name: str) -> None:
+        """Claim something as soon as it is free."""
+        while not self.take(name):
+            if not self.folder.is_dir():
+                raise RunError(f"{self.folder.parent} was removed while it was in use; start the run again")
+            time.sleep(POLL)
 
     @contextmanager
     def holding(self, name: str) -> Iterator[bool]:

@@ -70,6 +70,11 @@ class RunFolder:
         folder = self.path if (self.path / PLAN_FILE).exists() else self.out
         return recorded_plan(folder, self.layout) == self.plan.id
 
+    def lost(self) -> bool:
+        """Whether the folder was removed, or holds another run now."""
+        plans = [Plan.load(folder) for folder in (self.path, self.out)]
+        return self.plan.id not in [plan.id for plan in plans if plan]
+
 
 def recorded_plan(folder: Path, layout: Layout) -> str | None:
     """The id of the plan that a folder's record stands for, "" if it names none; ``None`` without record."""
@@ -97,9 +102,12 @@ def remove_run(folder: Path, layout: Layout) -> None:
 def replace_run(out: Path, staging: Path, layout: Layout) -> None:
     """Put the finished run of ``staging`` in the place of the one in ``out``; other files there stay.
 
-    A process may die in the middle: the next one goes on.
+    Only the process that holds the claim ``open`` on ``out`` may do so. It may die in the middle: the next
+    one goes on. Nothing is left to do where another one has done it.
     """
     moving = staging / MOVING
+    if not moving.exists() and recorded_plan(staging, layout) is None:
+        return
     if not moving.exists():
         remove_run(out, layout)
         with atomic_path(moving) as temporary:
@@ -107,7 +115,7 @@ def replace_run(out: Path, staging: Path, layout: Layout) -> None:
     last = staging / layout.record
     _remove(staging / WORK)
     for path in sorted(staging.iterdir()):
-        if path not in (moving, last):
+        if path not in (moving, last, staging / WORK):
             _move(path, out)
     if last.exists():
         last.replace(out / last.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -31,8 +30,6 @@ from tts.pipeline import Item
 
 Replan = Callable[[dict[str, Any]], Sequence[Item]]
 """The items of an earlier choice of the same run."""
-
-POLL = 0.2
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,7 @@ def open_run(
     """
     ensure_writable_dir(out)
     with Worker(out / WORK, mode.lease) as opener:
-        while not opener.take("open"):
-            time.sleep(POLL)
+        opener.wait_for("open")
         run = _Opening(out, layout, request, replan, mode, opener).choose()
         if run.path == out:
             opener.begin()

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from tts.engine.claims import Worker
-from tts.engine.folder import STAGING, RunFolder, broken_shards, clear_work, remove_leftovers, replace_run
+from tts.engine.folder import WORK, RunFolder, broken_shards, clear_work, remove_leftovers, replace_run
 from tts.engine.plan import ShardRange
 from tts.engine.progress import Census, Report
 from tts.engine.shards import Rows, read_shard, write_shard
 from tts.engine.stopping import Stop
-from tts.errors import CheckpointError, UsageError
+from tts.errors import CheckpointError, RunError, UsageError
 from tts.io import make_folder, read_json, write_json
 from tts.pipeline import Item
 
@@ -142,6 +142,10 @@ class _Shift:
         """Give the other processes time."""
         self.census.tell()
         time.sleep(POLL)
+        if self.run.lost() and self.run.lost():  # a plan is for a moment in neither place to be read
+            raise RunError(
+                f"{self.run.out} was removed or holds another run now; start this one again elsewhere"
+            )
 
     def claim(self, wanted: Sequence[ShardRange]) -> ShardRange | None:
         """The first shard that no living process has."""
@@ -200,9 +204,15 @@ class _Shift:
                 present = (self.worker.presence, *self.worker.others())
                 remove_leftovers(self.run.path, {process.tag for process in present})
                 clear_work(self.run.work)
-                if self.run.path.name == STAGING:
-                    replace_run(self.run.out, self.run.path, self.run.layout)
+                if self.run.path != self.run.out:
+                    self._replace()
         return None
+
+    def _replace(self) -> None:
+        """Put the finished run in the place of the one before, while nobody opens the folder."""
+        with Worker(self.run.out / WORK, self.worker.lease) as mover:
+            mover.wait_for("open")
+            replace_run(self.run.out, self.run.path, self.run.layout)
 
     def _fault(self, shard: ShardRange) -> str | None:
         """What is wrong with a shard's contents, after removing it."""

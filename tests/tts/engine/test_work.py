@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
 
 import pytest
 
+from tts.engine.folder import STAGING
 from tts.engine.work import Share
 from tts.errors import RunError, StoppedError, UsageError
 from tts.io import read_json
@@ -166,3 +168,42 @@ def test_a_full_disk_is_one_line_and_the_work_goes_on_later(runs, job, expected,
     assert not [name for name in runs.names() if name.endswith(".tmp")]
     runs.run()
     assert runs.values() == expected(10)
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_folder_that_is_lost_ends_the_run(runs, job, asked, replaced):
+    def lose():
+        shutil.rmtree(runs.out, ignore_errors=True)
+        if replaced:
+            asked(4, colour="blue").plan.save(make_folder(runs.out))
+
+    def make_folder(path):
+        path.mkdir(exist_ok=True)
+        return path
+
+    one = job(batch=100, before_batch=lambda: one.made or lose())
+    with pytest.raises(RunError, match=r"was removed|cannot write|holds another run"):
+        runs.run(None, one)
+
+
+def test_an_overwritten_run_is_replaced_while_nobody_opens_the_folder(runs, asked, job, crowd, expected):
+    runs.run()
+    with crowd() as opener:
+        opener.working = False
+        opener._announce()
+        one = job(before_batch=lambda: opener.take("open"))
+        thread = threading.Thread(
+            target=runs.run, args=(asked(6), one), kwargs={"overwrite": True}, daemon=True
+        )
+        thread.start()
+        staged = runs.out / STAGING / "record.json"
+        for _ in range(200):
+            if staged.exists():
+                break
+            time.sleep(0.02)
+        time.sleep(0.3)
+        assert staged.exists()
+        assert runs.values() == expected(10)
+        opener.release("open")
+        thread.join()
+    assert runs.values() == expected(6)
