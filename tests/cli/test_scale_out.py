@@ -97,6 +97,7 @@ def test_two_processes_of_torchrun_collect_and_sample(start: Popen, succeed: Any
             assert (two / name).read_bytes() == (one / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_all_processes_of_torchrun_refuse_together(start: Popen, succeed: Any, tmp_path: Path) -> None:
     succeed("collect", "--per-class", 1, "--out", tmp_path)
     code, stdout, stderr = ended(

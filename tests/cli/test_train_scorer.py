@@ -225,7 +225,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     ("number", "code", "said"),
     [
         (signal.SIGTERM, 143, "error: terminated; stopped after step "),
-        (signal.SIGKILL, -9, ""),
+        pytest.param(signal.SIGKILL, -9, "", marks=pytest.mark.slow),
     ],
 )
 def test_a_training_that_was_ended_goes_on_bit_by_bit(

@@ -93,6 +93,7 @@ def test_collection_survives_kills(processes, tmp_path):
     assert killed.manifest.shards == whole.manifest.shards
 
 
+@pytest.mark.slow
 def test_sampling_survives_kills(processes, digits_scorer, tmp_path):
     config = SampleConfig(
         **{"scorer": str(digits_scorer), "candidates": "3", "labels": "0-9", "per_class": 20},

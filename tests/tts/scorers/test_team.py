@@ -113,6 +113,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_two_processes_work_together(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(dedent(SCRIPT))
