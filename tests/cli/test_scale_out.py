@@ -186,6 +186,8 @@ def test_a_folder_without_the_right_to_write_is_refused(start: Popen, tmp_path: 
     try:
         process = start("collect", "--per-class", 1, "--out", tmp_path / "set", preexec_fn=be_ordinary)
         code, stdout, stderr = ended(process)
+    except subprocess.SubprocessError:
+        pytest.skip("this root cannot give up the right to write everywhere")
     finally:
         tmp_path.chmod(0o755)
     assert (code, stdout) == (2, "")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from tts.config import SearchSettings
 from tts.data.collect import (
@@ -38,18 +36,6 @@ CPU = torch.device("cpu")
 
 def quiet(message):
     """For warnings that are not looked at."""
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Ten class folders with noise images, two a class."""
-    pixels = np.random.default_rng(0)
-    for label in range(10):
-        for i in range(2):
-            path = tmp_path / "images" / f"class{label}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels.integers(0, 256, (40, 30, 3), np.uint8)).save(path)
-    return tmp_path / "images"
 
 
 @pytest.fixture

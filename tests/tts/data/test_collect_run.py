@@ -8,10 +8,8 @@ import signal
 from dataclasses import fields, replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from tts.backbones.var_adapter import VarBackbone
 from tts.config import SearchSettings
@@ -36,18 +34,6 @@ COLUMNS = ("tokens", "labels", "seeds")
 @pytest.fixture
 def config(tmp_path):
     return CollectConfig(per_class=3, out=str(tmp_path / "set"), device="cpu")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Ten class folders with noise images, two a class."""
-    pixels = np.random.default_rng(0)
-    for label in range(10):
-        for i in range(2):
-            path = tmp_path / "images" / f"class{label}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels.integers(0, 256, (40, 30, 3), np.uint8)).save(path)
-    return tmp_path / "images"
 
 
 def collected(config, **changes):
