@@ -31,6 +31,7 @@ def rank(monkeypatch: pytest.MonkeyPatch) -> None:
     """Be the second of two processes of torchrun."""
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "node0")
 
 
 class Terminal(io.StringIO):

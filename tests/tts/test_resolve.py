@@ -69,6 +69,7 @@ def launched(monkeypatch):
 
     def pretend(world, local_rank):
         variables = {
+            "MASTER_ADDR": "node0",
             "RANK": local_rank,
             "WORLD_SIZE": world,
             "LOCAL_RANK": local_rank,

@@ -33,9 +33,9 @@ class Launch:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Launch:
-        """Read the variables that ``torchrun`` sets."""
+        """Read the variables that ``torchrun`` sets; without an address to meet at, a process is alone."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT")
-        if "RANK" not in environment or "WORLD_SIZE" not in environment:
+        if not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= set(environment):
             return cls()
         try:
             launch = cls(*(int(environment.get(name, name == "LOCAL_WORLD_SIZE")) for name in names))
