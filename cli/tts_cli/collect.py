@@ -54,7 +54,8 @@ def collect(
       tts collect --backbone var-digits --per-class 500 --out data/generated
       tts collect --backbone var-digits --real digits --per-class 500 --out data/real
     """
-    from tts.data.collect_run import CollectConfig, run_collect
+    from tts.data.collect_config import CollectConfig
+    from tts.data.collect_run import run_collect
     from tts.engine.launch import Launch
 
     given = {key: value for key, value in locals().items() if key in CollectConfig.__dataclass_fields__}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tts.config import Choices, SearchSettings, check_sampling
+from tts.config import Choices, SearchSettings
 from tts.data.collect import (
     LAYOUT,
     LISTING,
@@ -21,16 +21,15 @@ from tts.data.collect import (
     Source,
     skipped_elsewhere,
 )
-from tts.data.decode import Crop
+from tts.data.collect_config import DEFAULT_PER_CLASS, CollectConfig, check, is_folder, resolved_settings
 from tts.data.decoder import Decoder, default_workers
 from tts.data.folders import list_images
 from tts.data.listing import ImageFolder
-from tts.data.manifest import BackboneIdentity, Kind
+from tts.data.manifest import BackboneIdentity
 from tts.data.store import existing
-from tts.engine.claims import LEASE
 from tts.engine.folder import STAGING, RunFolder
 from tts.engine.launch import Launch, agree
-from tts.engine.opening import Mode, check_mode, open_together
+from tts.engine.opening import open_together
 from tts.engine.plan import Plan, Request
 from tts.engine.progress import Report
 from tts.engine.stopping import Stop
@@ -42,55 +41,6 @@ from tts.noise_streams import Stream
 from tts.pipeline import Generator, Item, default_batch, distinct_items
 from tts.resolve import build_backbone, build_selector, torch_device, torch_dtype
 from tts.runinfo import environment
-from tts.specs import BackboneSpec
-
-EXECUTION = (
-    *("out", "batch_size", "device", "overwrite", "extend", "shard", "shard_items", "lease"),
-    *("workers", "max_unreadable"),
-)
-"""Fields that say how a run is carried out and do not change what it makes."""
-
-DEFAULT_PER_CLASS = 1000
-"""Images of each class, as in the paper's data (appendix A)."""
-
-
-@dataclass(frozen=True)
-class CollectConfig:
-    """Everything that ``tts collect`` takes; ``real`` is a folder or ``digits``, ``None`` means generated."""
-
-    backbone: str = "var-digits"
-    weights: tuple[str, ...] = ()
-    schedule: str | None = None
-    guidance: str | None = None
-    sample_all_scales: bool = False
-    real: str | None = None
-    per_class: int | None = None
-    cfg: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    crop: Crop = "center"
-    seed: int = 0
-    dtype: str = "float32"
-    out: str = "data"
-    batch_size: int | None = None
-    device: str = "auto"
-    overwrite: bool = False
-    extend: bool = False
-    shard: str | None = None
-    shard_items: int | None = None
-    lease: float = LEASE
-    workers: int | None = None
-    max_unreadable: float = 0.01
-
-    @property
-    def kind(self) -> Kind:
-        """Which side of the data."""
-        return "generated" if self.real is None else "real"
-
-    @property
-    def mode(self) -> Mode:
-        """How to treat what the folder holds."""
-        return Mode(self.overwrite, self.extend, self.lease)
 
 
 @dataclass(frozen=True)
@@ -139,26 +89,6 @@ def run_collect(
     return CollectSummary(out, manifest.items if manifest else run.plan.items, outcome)
 
 
-def check(config: CollectConfig) -> None:
-    """Refuse what is out of range before anything is loaded."""
-    for name in ("per_class", "batch_size"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise UsageError(f"{name.replace('_', '-')} {value} must be at least 1")
-    if config.crop not in ("center", "random"):
-        raise UsageError(f"unknown crop {config.crop!r}; use center or random")
-    if config.workers is not None and config.workers < 0:
-        raise UsageError(f"workers {config.workers} must be at least 0, which decodes in the process itself")
-    if not 0 <= config.max_unreadable <= 1:
-        raise UsageError(f"max-unreadable {config.max_unreadable} must be a share from 0 to 1")
-    check_mode(config.mode, config.shard)
-
-
-def is_folder(config: CollectConfig) -> bool:
-    """Whether real images come from a folder."""
-    return config.real not in (None, "digits")
-
-
 def find_listing(config: CollectConfig, info: BackboneInfo) -> ImageFolder:
     """The images of the folder: as listed when the run began, or listed now."""
     root = Path(str(config.real))
@@ -197,28 +127,6 @@ def _request(
     who = {**identity.to_json(), "images": listing.fingerprint() if listing is not None else None}
     choice = {"per_class": settings.get("per_class")}
     return Request.of(config.kind, fixed, who, choice, items, config.shard_items)
-
-
-def resolved_settings(config: CollectConfig, spec: BackboneSpec, info: BackboneInfo) -> dict[str, Any]:
-    """The configuration with defaults filled in: the preset's settings for collecting, then for sampling."""
-    fields = {key: value for key, value in asdict(config).items() if key not in EXECUTION}
-    fields["weights"] = list(config.weights)
-    fields.pop("schedule")  # the identity has it
-    if info.guidance == spec.guidance[0]:
-        fields.pop("guidance")
-    if not config.sample_all_scales:
-        fields.pop("sample_all_scales")
-    if config.real is None:
-        fields["per_class"] = config.per_class or DEFAULT_PER_CLASS
-        for name in ("cfg", "top_k", "top_p"):
-            choices = (getattr(config, name), getattr(spec.collect, name), getattr(info.sampling, name))
-            fields[name] = next(value for value in choices if value is not None)
-        check_sampling(fields["cfg"], fields["top_k"], fields["top_p"], info.guidance)
-        return {key: value for key, value in fields.items() if key not in ("crop", "seed")}
-    if config.real == "digits":
-        fields["per_class"] = config.per_class or DEFAULT_PER_CLASS
-    drawn = ("cfg", "top_k", "top_p", "guidance", "sample_all_scales")
-    return {key: value for key, value in fields.items() if key not in drawn}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from tts.data.collect_run import CollectConfig
+from tts.data.collect_config import CollectConfig
 from tts.engine.plan import Plan
 from tts.errors import CheckpointError, TtsError
 from tts.resolve import find_backbone

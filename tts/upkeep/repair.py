@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tts.data.collect import LISTING
-from tts.data.collect_run import CollectConfig, run_collect
+from tts.data.collect_config import CollectConfig
+from tts.data.collect_run import run_collect
 from tts.data.manifest import Manifest
 from tts.engine.folder import RunFolder
 from tts.engine.launch import Launch

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tts.data.collect_run import CollectConfig, run_collect
+from tts.data.collect_config import CollectConfig
+from tts.data.collect_run import run_collect
 from tts.data.store import TokenStore
 from tts.engine.folder import WORK
 from tts.sample_config import SampleConfig

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from tts import __version__
-from tts.data.collect_run import CollectConfig, run_collect
+from tts.data.collect_config import CollectConfig
+from tts.data.collect_run import run_collect
 from tts.errors import CheckpointError, PluginError
 from tts.io import read_json
 from tts.scorers import train

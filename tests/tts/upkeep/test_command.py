@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from typer.main import get_group
 
-from tts.data.collect_run import CollectConfig
+from tts.data.collect_config import CollectConfig
 from tts.engine.plan import Request
 from tts.errors import CheckpointError
 from tts.pipeline import Item
