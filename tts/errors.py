@@ -53,3 +53,10 @@ class ShapeError(TtsError):
 
 class ScoreError(RunError):
     """A scorer returned NaN or infinity."""
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in one line that starts in lower case and has no full stop."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    line = " ".join((text or type(error).__name__).split()).rstrip(".")
+    return line[:1].lower() + line[1:]

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tts.errors import CheckpointError, RunError, ShapeError, UsageError
+from tts.errors import CheckpointError, RunError, ShapeError, UsageError, reason
 
 Uint8Rule = Literal["truncate", "round"]
 UINT8_RULES = ("truncate", "round")
@@ -49,13 +49,6 @@ _TAG = _Tag()
 def process_tag() -> str:
     """What stands in the names of this process's temporary files: ``.NAME.TAG-NUMBER.tmp``."""
     return _TAG.text
-
-
-def reason(error: BaseException) -> str:
-    """What an exception says, in one line that starts in lower case and has no full stop."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    line = " ".join((text or type(error).__name__).split()).rstrip(".")
-    return line[:1].lower() + line[1:]
 
 
 @contextmanager

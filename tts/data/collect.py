@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from tts.data.columns import columns
 from tts.data.decode import ImageError
 from tts.data.decoder import Decoder
 from tts.data.digits import augmented
+from tts.data.folders import to_float
 from tts.data.listing import ImageFolder
 from tts.data.manifest import BackboneIdentity, Kind
 from tts.data.store import MANIFEST
@@ -119,7 +119,7 @@ class Images:
                 skipped.append(self.listing.files[number])
                 self.skips.add(found)
             else:
-                good.append((item, _to_float(found)))
+                good.append((item, to_float(found)))
             if len(good) + len(skipped) >= self.fit.batch:
                 yield self._encode(good), [item for item, _ in good], tuple(skipped)
                 good, skipped = [], []
@@ -133,11 +133,6 @@ class Images:
         return torch.cat(
             list(fitting(len(images), self.fit, 1, lambda rows: self.backbone.encode(images[rows]).cpu()))
         )
-
-
-def _to_float(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> Tensor:
-    """uint8 (S, S, 3) as float32 (3, S, S) in [0, 1]."""
-    return torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32) / 255.0
 
 
 @dataclass(frozen=True)

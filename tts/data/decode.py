@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tts.errors import RunError, UsageError
+from tts.errors import RunError, UsageError, reason
 
 Crop = Literal["center", "random"]
 Pixels = NDArray[np.uint8]
@@ -76,10 +76,3 @@ def _random_corner(seed: int, item: int, spare_x: int, spare_y: int) -> tuple[in
     digest = hashlib.sha256(f"{seed}:{item}".encode()).digest()
     left, top = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")
     return left % (spare_x + 1), top % (spare_y + 1)
-
-
-def reason(error: BaseException) -> str:
-    """What an exception says, in one line; ``tts.io.reason``, whose module imports torch."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    line = " ".join((text or type(error).__name__).split()).rstrip(".")
-    return line[:1].lower() + line[1:]

@@ -18,8 +18,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 
-from tts.data.decode import Crop, ImageError, Pixels, check_crop, decode, reason
-from tts.errors import RunError, UsageError
+from tts.data.decode import Crop, ImageError, Pixels, check_crop, decode
+from tts.errors import RunError, UsageError, reason
 
 Decoded = tuple[int, Pixels | ImageError]
 """An image's number, and its pixels (size, size, 3) or why there are none."""

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tts.data.decode import Crop, ImageError, decode
+from tts.data.decode import Crop, ImageError, Pixels, decode
 from tts.data.listing import ImageFolder
-from tts.errors import UsageError
-from tts.io import reason
+from tts.errors import UsageError, reason
 
 __all__ = ["EXTENSIONS", "Crop", "ImageError", "ImageFolder", "list_images", "load_image"]
 
@@ -77,5 +76,9 @@ def _one_line(entry: os.DirEntry[str]) -> str:
 
 def load_image(path: Path | str, size: int, crop: Crop = "center", seed: int = 0, item: int = 0) -> Tensor:
     """Load an image (3, size, size), float32 in [0, 1], the way VAR prepares its data; see ``decode``."""
-    pixels = decode(path, size, crop, seed, item)  # H W 3
-    return torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32) / 255.0  # 3 H W
+    return to_float(decode(path, size, crop, seed, item))
+
+
+def to_float(pixels: Pixels) -> Tensor:
+    """uint8 (S, S, 3) as float32 (3, S, S) in [0, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).to(torch.float32) / 255.0

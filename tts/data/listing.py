@@ -12,8 +12,8 @@ from typing import Literal, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.errors import CheckpointError
-from tts.io import atomic_path, reason
+from tts.errors import CheckpointError, reason
+from tts.io import atomic_path
 
 FORMAT = "scalewise-tts images 1"
 _LINES = 1 << 16

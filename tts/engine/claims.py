@@ -20,8 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tts.errors import RunError
-from tts.io import process_tag, reason
+from tts.errors import RunError, reason
+from tts.io import process_tag
 
 POLL = 0.2
 """Seconds between two tries to get a claim."""

@@ -75,22 +75,32 @@ def read_shard(path: Path, owner: ShardRange, whole: bool = True) -> tuple[Rows,
     stored = metadata.pop("sha256", "")
     if digest(tensors, metadata) != stored:
         raise CheckpointError(f"{path} does not match its checksum {stored[:12]}")
-    return Rows(tensors, int(metadata["taken"]), tuple(json.loads(metadata["skipped"]))), metadata
+    taken = metadata.get("taken", "")
+    if not taken.isdecimal():
+        raise CheckpointError(f"{path} does not say how many items it holds")
+    return Rows(tensors, int(taken), _skipped(path, metadata)), metadata
 
 
 def glance(path: Path, owner: ShardRange) -> str | None:
     """What is wrong with a shard's file as far as its header and length tell; ``None`` if nothing."""
     try:
-        metadata = read_metadata(path)
+        fault = _foreign(read_metadata(path), owner, whole=True)
+        skipped_in(path)
     except CheckpointError as error:
         return str(error)
-    fault = _foreign(metadata, owner, whole=True)
     return f"{path} {fault}" if fault else None
 
 
 def skipped_in(path: Path) -> tuple[str, ...]:
     """The items that a shard names as skipped."""
-    return tuple(json.loads(read_metadata(path).get("skipped", "[]")))
+    return _skipped(path, read_metadata(path))
+
+
+def _skipped(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        return tuple(json.loads(metadata["skipped"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not say which items it leaves out") from error
 
 
 def _foreign(metadata: Mapping[str, str], owner: ShardRange, whole: bool) -> str | None:

@@ -11,8 +11,8 @@ import torch
 
 from tts.backbones.weights import State, load_strict, read_state
 from tts.data.manifest import BackboneIdentity
-from tts.errors import CheckpointError
-from tts.io import read_metadata, reason, save_tensors
+from tts.errors import CheckpointError, reason
+from tts.io import read_metadata, save_tensors
 from tts.scorers.network import ScorerConfig, ScorerNetwork
 
 FORMAT = "scalewise-tts-scorer-1"

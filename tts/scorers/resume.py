@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tts.data.store import TokenStore
-from tts.errors import CheckpointError, UsageError
-from tts.io import load_tensors, reason, save_tensors
+from tts.errors import CheckpointError, UsageError, reason
+from tts.io import load_tensors, save_tensors
 from tts.scorers.settings import TrainSettings, option
 from tts.scorers.state import Snapshot, TrainState
 

@@ -13,8 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tts.engine.launch import Launch, lead, meeting
-from tts.errors import PeerError, RunError, TtsError, UsageError
-from tts.io import reason
+from tts.errors import PeerError, RunError, TtsError, UsageError, reason
 
 T = TypeVar("T")
 

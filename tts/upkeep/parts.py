@@ -10,8 +10,8 @@ from tts.data.collect import LISTING
 from tts.engine.folder import WORK, RunFolder
 from tts.engine.plan import ShardRange
 from tts.engine.verifying import Fault, Finding, recorded_digest, verify_shard
-from tts.errors import CheckpointError, RunError
-from tts.io import atomic_path, make_folder, reason
+from tts.errors import CheckpointError, RunError, reason
+from tts.io import atomic_path, make_folder
 from tts.outputs import image_path
 from tts.upkeep.found import Found
 from tts.upkeep.sample_files import image_faults, items_of

@@ -18,8 +18,8 @@ from tts.engine.folder import RunFolder
 from tts.engine.plan import ShardRange
 from tts.engine.shards import Rows
 from tts.engine.verifying import Fault, brief
-from tts.errors import CheckpointError
-from tts.io import load_png, load_tensors, reason
+from tts.errors import CheckpointError, reason
+from tts.io import load_png, load_tensors
 from tts.outputs import GRID, NPZ, TOKENS, TRACE, image_path
 from tts.pipeline import Item
 from tts.sample_job import MAPS, PIXELS, images_digest

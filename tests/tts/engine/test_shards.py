@@ -92,3 +92,12 @@ def test_the_digest_depends_on_names_types_and_shapes():
     variants = [{"a": base}, {"b": base}, {"a": base.view(2, 2)}, {"a": base.view(torch.uint8)}]
     assert len({digest(tensors, {}) for tensors in variants}) == 4
     assert digest({"a": base}, {"x": "y"}) != digest({"a": base}, {})
+
+
+@pytest.mark.parametrize("text", [b'"[1"', b'"77"', b'"{["'])
+def test_a_damaged_list_of_skipped_items_is_a_fault(path, text):
+    path.write_bytes(path.read_bytes().replace(b'"skipped":"[]"', b'"skipped":' + text))
+    words = "does not say which items it leaves out"
+    assert words in str(glance(path, OWNER))
+    with pytest.raises(CheckpointError, match=words):
+        skipped_in(path)
