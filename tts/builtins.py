@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tts.hookspecs import hookimpl
-from tts.specs import BackboneSpec, LossSpec, ScorerSpec, SelectorSpec
+from tts.specs import (
+    BackboneSpec,
+    FeatureSpec,
+    ImageScorerSpec,
+    LossSpec,
+    ScorerSpec,
+    SelectorSpec,
+)
 
 
 @hookimpl
@@ -51,4 +58,34 @@ def tts_register_losses() -> Iterable[LossSpec]:
     return (
         LossSpec("pairwise", "tts.scorers.losses:pairwise", "real above generated, pair by pair (eq. 4)"),
         LossSpec("pointwise", "tts.scorers.losses:pointwise", "real against generated, one by one (eq. 5)"),
+    )
+
+
+@hookimpl
+def tts_register_features() -> Iterable[FeatureSpec]:
+    """Provide the features of the ADM evaluation and those of the digits."""
+    return (
+        FeatureSpec(
+            name="inception",
+            factory="tts.evaluation.inception:build",
+            summary="the FID Inception of 2015-12-05: pool_3, mixed_6 and logits, for images of any size",
+            argument="FILE",
+        ),
+        FeatureSpec(
+            name="digits",
+            factory="tts.evaluation.digits:build",
+            summary="the embedded classifier of handwritten digits, for images of 16x16",
+        ),
+    )
+
+
+@hookimpl
+def tts_register_image_scorers() -> Iterable[ImageScorerSpec]:
+    """Provide the digits classifier as a judge of whole images."""
+    return (
+        ImageScorerSpec(
+            name="digits",
+            factory="tts.evaluation.digits:build_image_scorer",
+            summary="log-probability of the requested class by the embedded classifier of digits",
+        ),
     )

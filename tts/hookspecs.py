@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     import typer
 
     from tts.interfaces import ScaleEvent
-    from tts.specs import BackboneSpec, LossSpec, ScorerSpec, SelectorSpec
+    from tts.specs import (
+        BackboneSpec,
+        FeatureSpec,
+        ImageScorerSpec,
+        LossSpec,
+        ScorerSpec,
+        SelectorSpec,
+    )
 
 ENTRY_POINT_GROUP = "scalewise_tts"
 
@@ -51,6 +58,24 @@ def tts_register_losses() -> Iterable[LossSpec]:
     """Provide losses for ``tts train-scorer``. Called once a process, the first time any plugin is needed.
 
     :returns: the specs; the target of the chosen one is called at every training step.
+    """
+    return ()
+
+
+@hookspec
+def tts_register_features() -> Iterable[FeatureSpec]:
+    """Provide feature extractors for ``tts eval``. Called once a process, as above.
+
+    :returns: the specs; the factory of the chosen one is called once an evaluation.
+    """
+    return ()
+
+
+@hookspec
+def tts_register_image_scorers() -> Iterable[ImageScorerSpec]:
+    """Provide judges of whole images for ``--strategy best-of-n``. Called once a process, as above.
+
+    :returns: the specs; the factory of the chosen one is called once a run.
     """
     return ()
 

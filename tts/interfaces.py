@@ -131,6 +131,16 @@ class Scorer(Protocol):
         ...
 
 
+class ImageScorer(Protocol):
+    """Judges finished images; higher is better. ``name`` appears in errors and records."""
+
+    name: str
+
+    def score(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Scores (B,), float32, finite, of images (B, 3, S, S) in [0, 1] for their labels (B,)."""
+        ...
+
+
 @dataclass(frozen=True)
 class SelectionContext:
     """What a selector may use to choose.

@@ -21,7 +21,14 @@ from tts import __version__, hookspecs
 from tts.discovery import Load, PluginEntry, installed
 from tts.errors import PluginError, RunError
 from tts.registry import BUILTIN_OWNER, Registry
-from tts.specs import BackboneSpec, LossSpec, ScorerSpec, SelectorSpec
+from tts.specs import (
+    BackboneSpec,
+    FeatureSpec,
+    ImageScorerSpec,
+    LossSpec,
+    ScorerSpec,
+    SelectorSpec,
+)
 
 if TYPE_CHECKING:
     import typer
@@ -40,12 +47,16 @@ class Plugins:
         self.scorers = Registry("scorer", ScorerSpec, self._broken)
         self.selectors = Registry("selector", SelectorSpec, self._broken)
         self.losses = Registry("loss", LossSpec, self._broken)
+        self.features = Registry("features", FeatureSpec, self._broken)
+        self.image_scorers = Registry("image scorer", ImageScorerSpec, self._broken)
         self.entries: list[PluginEntry] = []
         self._registries: dict[str, Registry[Any]] = {
             "tts_register_backbones": self.backbones,
             "tts_register_scorers": self.scorers,
             "tts_register_selectors": self.selectors,
             "tts_register_losses": self.losses,
+            "tts_register_features": self.features,
+            "tts_register_image_scorers": self.image_scorers,
         }
         self._pluggy = pluggy.PluginManager("tts")
         self._pluggy.add_hookspecs(hookspecs)

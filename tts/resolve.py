@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tts.config import Choices, choose_options
 from tts.engine.launch import Launch
 from tts.errors import PluginError, UsageError
-from tts.interfaces import Backbone, Scorer, Selector
+from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, Selector
 from tts.manager import get_plugins
 from tts.registry import BUILTIN_OWNER, Registry
 from tts.specs import (
     BackboneRequest,
     BackboneSpec,
+    FeatureRequest,
+    ImageScorerRequest,
     ScorerRequest,
     SelectorRequest,
     load_attribute,
 )
+
+if TYPE_CHECKING:
+    from tts.evaluation.features import FeatureExtractor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -138,3 +143,19 @@ def build_selector(text: str, top_k: int, temperature: float) -> Selector:
     factory = load_factory(get_plugins().selectors, name)
     selector: Selector = factory(SelectorRequest(top_k, temperature, argument))
     return selector
+
+
+def build_features(text: str, device: torch.device) -> FeatureExtractor:
+    """Build a feature extractor by name or ``name:argument``."""
+    name, argument = split_argument(text)
+    factory = load_factory(get_plugins().features, name)
+    extractor: FeatureExtractor = factory(FeatureRequest(device, argument))
+    return extractor
+
+
+def build_image_scorer(text: str, info: BackboneInfo, device: torch.device) -> ImageScorer:
+    """Build a judge of whole images by name or ``name:argument``."""
+    name, argument = split_argument(text)
+    factory = load_factory(get_plugins().image_scorers, name)
+    scorer: ImageScorer = factory(ImageScorerRequest(info.classes, info.image_size, device, argument))
+    return scorer

@@ -168,6 +168,48 @@ class SelectorRequest:
 
 
 @dataclass(frozen=True)
+class FeatureSpec:
+    """A feature extractor by name; ``factory`` names a callable ``(FeatureRequest) -> FeatureExtractor``."""
+
+    name: str
+    factory: str
+    summary: str
+    argument: str | None = None
+
+
+@dataclass(frozen=True)
+class FeatureRequest:
+    """What an extractor's factory needs; ``argument`` is the text after the colon in ``--features``."""
+
+    device: torch.device
+    argument: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageScorerSpec:
+    """A judge of whole images; ``factory`` names a callable ``(ImageScorerRequest) -> ImageScorer``."""
+
+    name: str
+    factory: str
+    summary: str
+    argument: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageScorerRequest:
+    """What an image scorer's factory needs.
+
+    ``classes`` and ``image_size`` are the backbone's; ``argument`` is the text after the colon in
+    ``--image-scorer name:argument``.
+    """
+
+    classes: int
+    image_size: int
+    device: torch.device
+    argument: str | None = None
+
+
+@dataclass(frozen=True)
 class LossSpec:
     """A scorer loss by name; ``target`` names a callable ``(real (N,), generated (N,)) -> scalar``."""
 

@@ -31,7 +31,7 @@ BACKBONE_HEADER = (
 def list_names(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List backbones (with their defaults), scorers, selectors and losses.
+    """List backbones (with their defaults) and everything else that has a name.
 
     \b
     Examples:
@@ -43,7 +43,7 @@ def list_names(
         print_json({title: _records(registry) for title, registry in _registries(plugins).items()})
         return
     print_table(BACKBONE_HEADER, [_backbone_row(spec, owner) for spec, owner in plugins.backbones])
-    for registry in (plugins.scorers, plugins.selectors, plugins.losses):
+    for registry in list(_registries(plugins).values())[1:]:
         print()
         rows = [(_with_argument(spec), _distribution(owner), spec.summary) for spec, owner in registry]
         print_table((registry.kind.upper(), "OWNER", "SUMMARY"), rows)
@@ -55,6 +55,8 @@ def _registries(plugins: Plugins) -> dict[str, Registry[Any]]:
         "scorers": plugins.scorers,
         "selectors": plugins.selectors,
         "losses": plugins.losses,
+        "features": plugins.features,
+        "image_scorers": plugins.image_scorers,
     }
 
 

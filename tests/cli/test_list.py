@@ -37,8 +37,9 @@ def acme(install: Install, tts: Tts) -> Tts:
 
 def test_json_holds_specs_and_owners(acme: Tts) -> None:
     result = json.loads(acme("list", "--json").stdout)
-    assert list(result) == ["backbones", "scorers", "selectors", "losses"]
+    assert list(result) == ["backbones", "scorers", "selectors", "losses", "features", "image_scorers"]
     owners = {spec["name"]: spec["owner"] for kind in result.values() for spec in kind}
+    assert owners["inception"] == owners["digits"] == "scalewise-tts"
     assert owners["var-d30"] == owners["learned"] == owners["greedy"] == owners["pairwise"] == "scalewise-tts"
     assert owners["acme-s"] == owners["one"] == "acme"
     (spec,) = (spec for spec in result["backbones"] if spec["name"] == "acme-s")
@@ -68,7 +69,14 @@ def test_backbones_show_their_defaults(acme: Tts) -> None:
 
 def test_the_other_kinds_show_how_to_type_them(acme: Tts) -> None:
     tables = acme("list").stdout.split("\n\n")
-    assert [table.split()[0] for table in tables] == ["BACKBONE", "SCORER", "SELECTOR", "LOSS"]
+    assert [table.split()[0] for table in tables] == [
+        "BACKBONE",
+        "SCORER",
+        "SELECTOR",
+        "LOSS",
+        "FEATURES",
+        "IMAGE",
+    ]
     rows = {line.split()[0]: line for line in tables[1].splitlines()}
     assert rows["one:PATH"].split(maxsplit=2)[1:] == ["acme", "the first"]
     assert {"learned:FILE", "likelihood"} < rows.keys()

@@ -341,6 +341,8 @@ def test_every_hook_is_known() -> None:
         "tts_register_scorers",
         "tts_register_selectors",
         "tts_register_losses",
+        "tts_register_features",
+        "tts_register_image_scorers",
         "tts_register_commands",
         "tts_after_scale",
     )
