@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tts.building import build_generator
 from tts.config import SearchSettings
 from tts.engine.folder import RunFolder
 from tts.engine.launch import Launch
@@ -17,28 +18,18 @@ from tts.engine.progress import Report
 from tts.engine.stopping import Stop
 from tts.engine.work import Outcome, Share, work
 from tts.fitting import Fit
-from tts.interfaces import BackboneInfo
+from tts.interfaces import BackboneInfo, Scorer
 from tts.io import sha256_file
-from tts.manager import get_plugins
 from tts.outputs import recorded_speed
 from tts.pipeline import Generator, Prefix, default_batch
-from tts.resolve import (
-    FALLBACK_SCORER,
-    build_backbone,
-    build_scorer,
-    build_selector,
-    torch_device,
-    torch_dtype,
-)
+from tts.resolve import FALLBACK_SCORER, find_backbone
 from tts.runinfo import describe_backbone, describe_scorer, environment
 from tts.sample_config import (
     EXECUTION,
     SampleConfig,
     check_output,
-    one_based,
     plan,
     replan,
-    search_settings,
 )
 from tts.sample_job import LAYOUT, SampleJob, Wanted
 from tts.search import effective_candidates
@@ -130,24 +121,12 @@ class Parts:
 
 def build_parts(config: SampleConfig) -> Parts:
     """Build what the configuration names, and plan its images."""
-    device = torch_device(config.device)
-    files = tuple(Path(weight) for weight in config.weights)
-    dtype = torch_dtype(config.dtype)
-    spec, backbone = build_backbone(config.backbone, files, device, dtype, config.choices)
-    info = backbone.info
-    settings = search_settings(config, info)
+    generator = build_generator(config)
+    info, scorer, settings = generator.backbone.info, generator.scorer, generator.settings
     items, prefix = plan(config, info)
-    selector = build_selector(config.selector, config.top_k_select, config.temperature)
-    scored = max(effective_candidates(info, settings)) > 1 and selector.needs_scores
-    scorer = (
-        build_scorer(config.scorer, spec, backbone, device) if scored or config.scorer != "auto" else None
-    )
-    observers = get_plugins().observers()
-    randomized = one_based(config, info, "randomize_scale")
-    generator = Generator(backbone, scorer, selector, settings, device, observers, randomized)
     uint8 = config.uint8 or info.uint8
     identity = {
-        "weights_sha256": backbone.weights_hash(),
+        "weights_sha256": generator.backbone.weights_hash(),
         "schedule": list(info.schedule),
         "scorer_sha256": (describe_scorer(scorer) or {}).get("sha256"),
         "tokens_sha256": sha256_file(config.from_tokens) if config.from_tokens else None,
@@ -156,8 +135,14 @@ def build_parts(config: SampleConfig) -> Parts:
     }
     identity.pop("chunk_bytes")
     request = Request.of("sample", config.settings(), identity, config.choice(), items, config.shard_items)
+    return Parts(config, info, generator, prefix, request, uint8, scorer_note(config, scorer))
+
+
+def scorer_note(config: SampleConfig, scorer: Scorer | None) -> str | None:
+    """What to say where ``auto`` stands for a scorer that no one trained for the backbone."""
+    spec, _ = find_backbone(config.backbone)
     own = scorer is None or config.scorer != "auto" or bool(spec.default_scorer)
-    return Parts(config, info, generator, prefix, request, uint8, None if own else f"{spec.name} {NO_SCORER}")
+    return None if own else f"{spec.name} {NO_SCORER}"
 
 
 def resolved(settings: SearchSettings) -> dict[str, Any]:

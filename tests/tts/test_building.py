@@ -1,0 +1,126 @@
+"""From a configuration to its generator, and what configurations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tts.building import PartsCache, build_generator
+from tts.pipeline import Generator, Item
+from tts.sample_config import SampleConfig
+from tts.scorers.likelihood import LikelihoodScorer
+
+Refused = Callable[..., AbstractContextManager[None]]
+
+CONFIG = SampleConfig(device="cpu", scorer="likelihood", candidates="3")
+ITEMS = [Item(7, 0), Item(1, 5), Item(1, 6)]
+
+
+def tokens(generator: Generator) -> list[list[int]]:
+    (batch,) = generator.batches(ITEMS, 3)
+    return batch.result.tokens.tolist()
+
+
+def test_a_generator_is_what_the_configuration_says(digits_scorer: Path) -> None:
+    asked = replace(CONFIG, scorer=str(digits_scorer), selector="softmax", cfg=2.0, top_k=5, start_scale=3)
+    generator = build_generator(replace(asked, randomize_scale=2, chunk=2, score_memory=7))
+    assert generator.backbone.info.name == "var-digits"
+    assert (generator.selector.name, generator.device) == ("softmax", torch.device("cpu"))
+    assert generator.scorer is not None
+    assert generator.scorer.name == "learned"
+    settings = generator.settings
+    assert settings.candidates == (1, 1, 3, 3)
+    assert (settings.cfg, settings.top_k, settings.top_p) == (2.0, 5, 0.0)
+    assert (settings.chunk, settings.chunk_bytes) == (2, 7 * 2**20)
+    assert generator.randomize_scale == 1
+
+
+def test_a_scorer_is_built_where_there_is_a_choice_or_one_is_named() -> None:
+    for changes, name in (
+        ({}, "learned"),
+        ({"candidates": "1"}, None),
+        ({"selector": "random"}, None),
+        ({"top_k": 1}, None),
+        ({"candidates": "1", "scorer": "likelihood"}, "likelihood"),
+    ):
+        scorer = build_generator(replace(CONFIG, **{"scorer": "auto", **changes})).scorer
+        assert (scorer and scorer.name) == name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"candidates": "1,1,2,5"},
+        {"cfg": 3.0, "selector": "softmax", "temperature": 0.5},
+        {"labels": "3", "seeds": "9", "out": "elsewhere", "top_k": 3},
+    ],
+)
+def test_configurations_that_differ_elsewhere_share_backbone_and_scorer(changes: dict[str, object]) -> None:
+    cache = PartsCache()
+    first, second = (build_generator(c, cache) for c in (CONFIG, replace(CONFIG, **changes)))
+    assert second.backbone is first.backbone
+    assert second.scorer is first.scorer
+    assert tokens(second) == tokens(build_generator(replace(CONFIG, **changes)))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"backbone": "flexvar-digits"}, {"dtype": "bfloat16"}, {"sample_all_scales": True}]
+)
+def test_another_backbone_is_another_object(changes: dict[str, object]) -> None:
+    cache = PartsCache()
+    base = build_generator(CONFIG, cache)
+    other = build_generator(replace(CONFIG, **changes), cache)
+    assert other.backbone is not base.backbone
+    assert build_generator(CONFIG, cache).backbone is base.backbone
+    assert build_generator(replace(CONFIG, **changes), cache).backbone is other.backbone
+
+
+def test_another_scorer_leaves_the_backbone_and_the_first_scorer(digits_scorer: Path) -> None:
+    cache = PartsCache()
+    first = build_generator(CONFIG, cache)
+    second = build_generator(replace(CONFIG, scorer=str(digits_scorer)), cache)
+    assert second.backbone is first.backbone
+    assert isinstance(first.scorer, LikelihoodScorer)
+    assert second.scorer is not first.scorer
+    assert build_generator(CONFIG, cache).scorer is first.scorer
+
+
+def test_a_cache_keeps_no_more_backbones_than_it_may() -> None:
+    cache = PartsCache(most=2)
+    configs = [replace(CONFIG, dtype=dtype) for dtype in ("float32", "bfloat16", "float16")]
+    first, second = (build_generator(config, cache).backbone for config in configs[:2])
+    assert build_generator(configs[0], cache).backbone is first  # so the second was used longest ago
+    build_generator(configs[2], cache)
+    assert build_generator(configs[0], cache).backbone is first
+    assert build_generator(configs[1], cache).backbone is not second
+
+
+def test_a_backbone_that_cannot_be_built_leaves_the_others(refused: Refused) -> None:
+    cache = PartsCache(most=2)
+    first = build_generator(CONFIG, cache).backbone
+    with refused("unknown backbone"):
+        build_generator(replace(CONFIG, backbone="var-digit"), cache)
+    assert build_generator(CONFIG, cache).backbone is first
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cfg": -1.0}, "cfg -1.0 must be a number of at least 0"),
+        ({"candidates": "0"}, "candidates '0' must be whole numbers of at least 1"),
+        ({"selector": "greediest"}, "unknown selector"),
+        ({"scorer": "none"}, "selector greedy needs a scorer"),
+        ({"randomize_scale": 5}, "randomize-scale 5 is out of range"),
+        ({"device": "tpu"}, "unknown device"),
+        ({"dtype": "int8"}, "unknown dtype"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(refused: Refused, changes: dict[str, object], words: str) -> None:
+    with refused(words):
+        build_generator(replace(CONFIG, **changes))

@@ -1,0 +1,87 @@
+"""From a configuration to what generates its images; a cache keeps what several configurations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from tts.interfaces import Backbone, BackboneInfo, Scorer
+from tts.manager import get_plugins
+from tts.pipeline import Generator
+from tts.resolve import build_backbone, build_scorer, build_selector, torch_device, torch_dtype
+from tts.sample_config import SampleConfig, one_based, search_settings
+from tts.search import effective_candidates
+from tts.specs import BackboneSpec
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A built backbone with its spec, and the judges that were built for it, by the text that names them."""
+
+    spec: BackboneSpec
+    backbone: Backbone
+    device: torch.device
+    scorers: dict[str, Scorer | None] = field(default_factory=dict)
+
+    @property
+    def info(self) -> BackboneInfo:
+        """Facts of the backbone."""
+        return self.backbone.info
+
+    def scorer(self, text: str) -> Scorer | None:
+        """The scorer that a text names, built once."""
+        return _once(self.scorers, text, lambda: build_scorer(text, self.spec, self.backbone, self.device))
+
+
+class PartsCache:
+    """Keeps built backbones with their judges; of more than ``most`` the one used longest ago goes."""
+
+    def __init__(self, most: int = 2) -> None:
+        self.most = most
+        self._models: dict[Hashable, Model] = {}
+
+    def model(self, config: SampleConfig) -> Model:
+        """The backbone of a configuration: the same object wherever all that it is built from is equal."""
+        device = torch_device(config.device)
+        key = (config.backbone, config.weights, config.choices, config.dtype, device)
+        model = self._models.pop(key, None)
+        while model is None and len(self._models) >= self.most:
+            del self._models[next(iter(self._models))]
+        self._models[key] = model or build_model(config)
+        return self._models[key]
+
+
+def build_model(config: SampleConfig) -> Model:
+    """Build the backbone that a configuration names, on its device."""
+    device, dtype = torch_device(config.device), torch_dtype(config.dtype)
+    files = tuple(Path(weight) for weight in config.weights)
+    return Model(*build_backbone(config.backbone, files, device, dtype, config.choices), device)
+
+
+def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Generator:
+    """Everything that decides how the images of a configuration come out, ready to generate."""
+    model = cache.model(config) if cache else build_model(config)
+    settings = search_settings(config, model.info)
+    selector = build_selector(config.selector, config.top_k_select, config.temperature)
+    scored = max(effective_candidates(model.info, settings)) > 1 and selector.needs_scores
+    return Generator(
+        backbone=model.backbone,
+        scorer=model.scorer(config.scorer) if scored or config.scorer != "auto" else None,
+        selector=selector,
+        settings=settings,
+        device=model.device,
+        observers=get_plugins().observers(),
+        randomize_scale=one_based(config, model.info, "randomize_scale"),
+    )
+
+
+def _once(built: dict[str, T], key: str, make: Callable[[], T]) -> T:
+    if key not in built:
+        built[key] = make()
+    return built[key]
