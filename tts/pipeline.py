@@ -11,9 +11,10 @@ from torch import Tensor
 from tts.config import SearchSettings
 from tts.errors import UsageError
 from tts.fitting import Fit, fitting
-from tts.interfaces import Backbone, Scorer, Selector
+from tts.interfaces import Backbone, ImageScorer, Scorer, Selector
 from tts.noise import random_tokens
-from tts.search import Observer, SearchResult, effective_candidates, search
+from tts.search import Observer, SearchResult, effective_candidates
+from tts.strategies.strategy import Judges, Strategy, lsrs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Generator:
     device: torch.device
     observers: Sequence[Observer] = ()
     randomize_scale: int | None = None
+    image_scorer: ImageScorer | None = None
+    strategy: Strategy = lsrs
 
     def __post_init__(self) -> None:
         needed = max(effective_candidates(self.backbone.info, self.settings)) > 1
@@ -78,9 +81,8 @@ class Generator:
         labels = torch.tensor([item.label for item in items], device=self.device)
         seeds = torch.tensor([item.seed for item in items], device=self.device)
         maps = () if given is None else given.to(self.device).split(self.backbone.info.lengths, dim=1)[:kept]
-        result = search(
-            self.backbone, self.scorer, self.selector, settings, labels, seeds, self.observers, maps
-        )
+        judges = Judges(self.scorer, self.selector, self.image_scorer, self.observers)
+        result = self.strategy(self.backbone, judges, settings, labels, seeds, maps)
         if self.randomize_scale is None:
             return result
         return self._randomized(result, seeds, self.randomize_scale)

@@ -1,0 +1,1 @@
+"""Ways to spend more computation on an image than one plain pass."""

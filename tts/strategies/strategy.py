@@ -1,0 +1,55 @@
+"""What a strategy is: from labels and seeds to chosen images, with a backbone and whoever judges.
+
+Axis letters: B images, L tokens of a scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from tts.config import SearchSettings
+from tts.interfaces import Backbone, ImageScorer, Scorer, Selector
+from tts.search import Observer, SearchResult, search
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Who may judge and choose: ``scorer`` and ``selector`` maps of one scale, ``image_scorer`` images."""
+
+    scorer: Scorer | None
+    selector: Selector
+    image_scorer: ImageScorer | None = None
+    observers: Sequence[Observer] = ()
+
+
+class Strategy(Protocol):
+    """A way to generate. The result of an image depends on its label and seed, not on the batch."""
+
+    def __call__(
+        self,
+        backbone: Backbone,
+        judges: Judges,
+        settings: SearchSettings,
+        labels: Tensor,
+        seeds: Tensor,
+        prefix: Sequence[Tensor],
+    ) -> SearchResult:
+        """One image for each label (B,) and seed (B,); ``prefix`` holds given maps (B, L) of first scales."""
+        ...
+
+
+def lsrs(
+    backbone: Backbone,
+    judges: Judges,
+    settings: SearchSettings,
+    labels: Tensor,
+    seeds: Tensor,
+    prefix: Sequence[Tensor],
+) -> SearchResult:
+    """Latent scale rejection sampling (Algorithm 1); with one candidate everywhere the plain model."""
+    scorer, selector, observers = judges.scorer, judges.selector, judges.observers
+    return search(backbone, scorer, selector, settings, labels, seeds, observers, prefix)
