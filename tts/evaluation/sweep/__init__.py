@@ -1,0 +1,1 @@
+"""Sweeps: many settings of one backbone, measured with the same noise."""

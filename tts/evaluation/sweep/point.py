@@ -1,0 +1,127 @@
+"""Points of a sweep in one canonical form, so that settings which make the same images are measured once.
+
+One candidate everywhere is the plain model, whatever the selector is; a selector that ignores scores needs no
+scorer; a list of candidates that says the same as M with a first and a last scale becomes that. Here a point
+is K scales with m_1..m_K candidates, as in Algorithm 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from tts.config import plan_candidates
+from tts.interfaces import BackboneInfo, Selector
+from tts.resolve import FALLBACK_SCORER, split_argument
+from tts.sample_config import SampleConfig, search_settings
+from tts.search import effective_candidates
+from tts.specs import BackboneSpec
+
+LSRS, BEST_OF_N = "lsrs", "best-of-n"
+NO_DRAW = ("greedy", "random")
+"""Selectors that use neither a k nor a temperature."""
+
+CANDIDATE_COST = 1 / 16
+"""What scoring a candidate costs, in transformer passes: about that of the embedded models."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the images of a point come out; ``None`` where a field makes no difference. Scales count from 1."""
+
+    strategy: str
+    scorer: str | None
+    image_scorer: str | None
+    selector: str | None
+    candidates: str
+    start_scale: int | None
+    end_scale: int | None
+    top_k_select: int | None
+    temperature: float | None
+    cfg: float
+    top_k: int
+    top_p: float
+    schedule: str
+    guidance: str
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is the model without selection."""
+        return self.candidates == "1"
+
+
+SETTING_FIELDS = tuple(field.name for field in fields(Setting))
+
+
+@dataclass(frozen=True)
+class Point:
+    """A setting with the configuration that makes its images; ``weight`` is a rough cost of an image."""
+
+    setting: Setting
+    config: SampleConfig
+    weight: float
+
+
+def canonical(config: SampleConfig, spec: BackboneSpec, info: BackboneInfo, selector: Selector) -> Point:
+    """The point of a configuration, whose backbone and selector were built; defaults are filled in."""
+    search = search_settings(config, info)
+    counts = effective_candidates(info, search)
+    whole = config.strategy == BEST_OF_N and config.candidates.strip() != "1"
+    candidates, first, last = config.candidates.strip(), None, None
+    if not whole:
+        candidates, first, last = _span(search.candidates) if max(counts) > 1 else ("1", None, None)
+    chosen = not whole and candidates != "1"
+    name = split_argument(config.selector)[0] if chosen else "greedy"
+    setting = Setting(
+        strategy=BEST_OF_N if whole else LSRS,
+        scorer=_scorer(config.scorer, spec) if chosen and selector.needs_scores else None,
+        image_scorer=config.image_scorer if whole else None,
+        selector=config.selector if chosen else None,
+        candidates=candidates,
+        start_scale=first,
+        end_scale=last,
+        top_k_select=None if name in (*NO_DRAW, "softmax") else config.top_k_select,
+        temperature=None if name in NO_DRAW else float(config.temperature),
+        cfg=float(search.cfg),
+        top_k=search.top_k,
+        top_p=float(search.top_p),
+        schedule=",".join(map(str, info.schedule)),
+        guidance=info.guidance.name,
+    )
+    scored = CANDIDATE_COST * sum(count for count in counts if count > 1)
+    weight = len(counts) * int(candidates) if whole else len(counts) + scored
+    return Point(setting, _config(config, setting), weight)
+
+
+def _span(counts: tuple[int, ...]) -> tuple[str, int | None, int | None]:
+    """M with its first and last scale, or the list where the numbers are no such span."""
+    used = [k for k, count in enumerate(counts, 1) if count > 1]
+    most, first, last = counts[used[0] - 1], used[0], used[-1]
+    if plan_candidates(str(most), first, last, len(counts)) == counts:
+        return str(most), first, last
+    return ",".join(map(str, counts)), None, None
+
+
+def _scorer(text: str, spec: BackboneSpec) -> str:
+    """What ``auto`` stands for."""
+    return (spec.default_scorer or FALLBACK_SCORER) if text == "auto" else text
+
+
+def _config(config: SampleConfig, setting: Setting) -> SampleConfig:
+    """The configuration with every field that makes no difference as it is by default."""
+    default = SampleConfig()
+    unused: dict[str, Any] = {
+        name: getattr(default, name)
+        for name in ("scorer", "image_scorer", "selector", "top_k_select", "temperature")
+        if getattr(setting, name) is None
+    }
+    span = {"start_scale": setting.start_scale, "end_scale": setting.end_scale}
+    return replace(config, strategy=setting.strategy, candidates=setting.candidates, **{**unused, **span})
+
+
+def distinct(points: list[Point]) -> list[Point]:
+    """The points without repetitions, in their order."""
+    first: dict[Setting, Point] = {}
+    for point in points:
+        first.setdefault(point.setting, point)
+    return list(first.values())
