@@ -45,6 +45,14 @@ def recorded_speed(folder: Path) -> float | None:
         ) from None
 
 
+def recorded_family(folder: Path) -> str | None:
+    """The family of the backbone that made a run, where its record names one."""
+    try:
+        return str(read_json(folder / RECORD)["backbone"]["family"])
+    except (CheckpointError, KeyError, TypeError):
+        return None
+
+
 class NpzWriter:
     """Streams uint8 images (N, S, S, 3) into ``arr_0`` of an npz, then adds labels, seeds and ``extra``.
 

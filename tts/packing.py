@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tts import __version__
 from tts.engine.folder import RunFolder, recorded_plan
@@ -22,7 +23,7 @@ from tts.engine.plan import PLAN_FILE, Plan
 from tts.engine.shards import read_shard
 from tts.errors import CheckpointError, RunError, UsageError
 from tts.io import ensure_writable_dir, load_png
-from tts.outputs import NPZ, RECORD, NpzWriter, Pixels, image_path
+from tts.outputs import NPZ, RECORD, NpzWriter, Pixels, image_path, recorded_family
 from tts.pipeline import Item
 from tts.sample_job import LAYOUT, PIXELS
 
@@ -68,15 +69,14 @@ def pack(
     bar: Bar = no_bar,
 ) -> Packed:
     """Write ``arr_0`` (N, S, S, 3), ``arr_1`` labels, seeds and a record of a finished run to one file."""
-    run = _finished(folder)
+    run = finished_run(folder)
     _check_target(run, to, overwrite)
     with bar("checking", "shards") as tell:
         source = _source(run, tell)
     counts = Counter(item.label for item in source.items)
     if not unbalanced:
         check_balance(counts)
-    # RandomState's numbers are frozen for all versions and machines; those of newer generators are not
-    order = np.random.RandomState(seed).permutation(len(source.items))
+    order = shuffled(len(source.items), seed)
     items = [source.items[number] for number in order]
     size = len(source.pixels(0))
     record = {"record": np.array(json.dumps(_record(run, seed, counts), sort_keys=True))}
@@ -85,6 +85,14 @@ def pack(
             writer.append(portion)
             tell(first + len(portion), len(items))
     return Packed(to, len(items), len(counts), to.stat().st_size)
+
+
+def shuffled(count: int, seed: int = 0) -> NDArray[np.int64]:
+    """Numbers 0 to ``count`` - 1 in the random order that evaluation takes images in.
+
+    RandomState's numbers are frozen for all versions and machines; those of newer generators are not.
+    """
+    return np.random.RandomState(seed).permutation(count).astype(np.int64)
 
 
 def check_balance(counts: Counter[int]) -> None:
@@ -97,7 +105,7 @@ def check_balance(counts: Counter[int]) -> None:
         )
 
 
-def _finished(folder: Path) -> RunFolder:
+def finished_run(folder: Path) -> RunFolder:
     """The run of a folder, which must be finished."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; give the output folder of 'tts sample'")
@@ -177,6 +185,7 @@ def _record(run: RunFolder, seed: int, counts: Counter[int]) -> dict[str, Any]:
         "choices": [segment.choice for segment in plan.segments],
         "identity": plan.identity,
         "uint8": plan.identity.get("uint8_rule"),
+        "family": recorded_family(run.path),
         "images": sum(counts.values()),
         "classes": len(counts),
         "images_per_class": [min(counts.values()), max(counts.values())],

@@ -17,7 +17,16 @@ from tts.data.decode import Crop, ImageError, Pixels, decode
 from tts.data.listing import ImageFolder
 from tts.errors import UsageError, reason
 
-__all__ = ["EXTENSIONS", "Crop", "ImageError", "ImageFolder", "list_images", "load_image"]
+__all__ = [
+    "EXTENSIONS",
+    "Crop",
+    "ImageError",
+    "ImageFolder",
+    "class_folders",
+    "images_in",
+    "list_images",
+    "load_image",
+]
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 _THREADS = 8
@@ -29,14 +38,14 @@ def list_images(root: Path | str, classes: int) -> ImageFolder:
     if not folder.is_dir():
         raise UsageError(f"image folder {folder} does not exist; give a folder with one sub-folder a class")
     try:
-        names = _class_folders(folder)
+        names = class_folders(folder)
         if len(names) != classes:
             raise UsageError(
                 f"{folder} has {len(names)} class folders, the backbone has {classes} classes; give one "
                 "sub-folder a class in the order of their names, an empty one for a class without images"
             )
         with ThreadPoolExecutor(_THREADS) as threads:  # for file systems that are slow to answer
-            listed = list(threads.map(lambda name: _images_in(folder, name), names))
+            listed = list(threads.map(lambda name: images_in(folder, name), names))
     except OSError as error:
         raise UsageError(
             f"cannot list image folder {error.filename or folder} ({reason(error)}); check the rights there"
@@ -50,12 +59,13 @@ def list_images(root: Path | str, classes: int) -> ImageFolder:
     return ImageFolder(folder, tuple(names), files, labels)
 
 
-def _class_folders(folder: Path) -> list[str]:
+def class_folders(folder: Path) -> list[str]:
+    """Names of the sub-folders, sorted; hidden ones do not count."""
     with os.scandir(folder) as entries:
         return sorted(_one_line(entry) for entry in entries if entry.name[0] != "." and entry.is_dir())
 
 
-def _images_in(folder: Path, name: str) -> list[str]:
+def images_in(folder: Path, name: str) -> list[str]:
     """The images of a class as 'class/file', sorted."""
     with os.scandir(folder / name) as entries:
         return [

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tts.errors import PeerError, TtsError, UsageError
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import PrefixStore
 
 T = TypeVar("T")
 
@@ -60,8 +63,8 @@ _meetings = count()
 
 
 @contextmanager
-def meeting(launch: Launch, backend: str = "gloo") -> Iterator[None]:
-    """Let the processes of a launch talk to each other inside the block.
+def meeting(launch: Launch, backend: str = "gloo") -> Iterator[PrefixStore]:
+    """Let the processes of a launch talk to each other inside the block, which gets the meeting's store.
 
     Each meeting has names of its own in torchrun's store, which keeps the addresses of earlier ones. Parting
     waits until gloo's threads have let go of the last exchange: they need Python's lock for that, which the
@@ -75,7 +78,7 @@ def meeting(launch: Launch, backend: str = "gloo") -> Iterator[None]:
     store = PrefixStore(f"meeting-{launch.restarts}-{next(_meetings)}", store)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world)
     try:
-        yield
+        yield store
     finally:
         time.sleep(PARTING)
         dist.destroy_process_group()

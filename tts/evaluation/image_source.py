@@ -1,0 +1,78 @@
+"""What every set of images to be judged offers, whatever it is stored in.
+
+Axis letters: N images of the set, n of a portion, S pixels a side.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tts.errors import CheckpointError, reason
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Numbers: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSource(ABC):
+    """N images of S x S pixels, which are read portion by portion, in the order in which they are stored.
+
+    ``labels`` (N,) are the classes that they were made for, where known. ``order`` (N,) are the numbers of
+    the images in the order in which figures take them; ``None`` leaves them as they are stored.
+    ``uint8_rule`` and ``family`` say how their pixels were rounded, and by which kind of backbone;
+    ``images_per_second`` is the recorded speed.
+    """
+
+    name: str
+    count: int
+    size: int
+    labels: Numbers | None = None
+    order: Numbers | None = None
+    uint8_rule: str | None = None
+    family: str | None = None
+    images_per_second: float | None = None
+
+    @abstractmethod
+    def portions(self, rows: range, size: int) -> Iterator[Pixels]:
+        """Pixels (n, S, S, 3) of consecutive stored images, at most ``size`` at a time."""
+
+    @abstractmethod
+    def sha256(self) -> str:
+        """A hash by which the set is known: of its file, its plan or its list of files."""
+
+    def batches(self, rows: range, size: int) -> Iterator[Tensor]:
+        """The same as uint8 tensors (n, 3, S, S)."""
+        for pixels in self.portions(rows, size):
+            yield rearrange(torch.from_numpy(pixels), "n h w c -> n c h w").contiguous()
+
+    def ordered_labels(self) -> Numbers | None:
+        """Labels (N,) in the order in which figures take the images."""
+        if self.labels is None or self.order is None:
+            return self.labels
+        return self.labels[self.order]
+
+
+def check_square(what: object, shape: tuple[int, ...], size: int | None = None) -> int:
+    """The side S of images (..., S, S, 3), which must be ``size`` if that is given."""
+    height, width = shape[-3:-1]
+    if size is not None and (height, width) != (size, size):
+        raise CheckpointError(
+            f"{what} has {height}x{width} pixels, the first image {size}x{size}; all must be of one size"
+        )
+    if height != width or not height:
+        raise CheckpointError(f"{what} has {height}x{width} pixels, images must be square; crop them first")
+    return height
+
+
+def unreadable(what: object, error: BaseException) -> CheckpointError:
+    """An image file that cannot be read."""
+    return CheckpointError(f"cannot read image {what} ({reason(error)}); replace or remove it")

@@ -1,0 +1,108 @@
+"""Arrays of an npz that are read in part: the file is never as a whole in memory, and nothing is unpickled.
+
+Axis letters: N rows of an array, n of a portion.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tts.errors import CheckpointError, reason
+
+_SUFFIX = ".npy"
+_LOCAL_HEADER = 30
+"""Bytes of a zip member's own header before its name, whose length and that of what follows it ends with."""
+
+
+@dataclass(frozen=True)
+class ArrayInfo:
+    """An array of an npz: dtype and shape, and where its values begin in the member ``name``."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    start: int
+
+
+class NpzFile:
+    """The arrays of an npz by name; ``CheckpointError`` for what is missing, cut short or damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._opened() as archive:
+            names = [info.filename for info in archive.infolist() if info.filename.endswith(_SUFFIX)]
+            self.arrays = {name.removesuffix(_SUFFIX): self._header(archive, name) for name in names}
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is an array of this name."""
+        return name in self.arrays
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A whole array, for the small ones."""
+        info = self.arrays[name]
+        with self._opened() as archive, archive.open(info.name) as member:
+            return np.lib.format.read_array(member, allow_pickle=False)
+
+    def rows(self, name: str, rows: range, size: int) -> Iterator[NDArray[Any]]:
+        """Consecutive rows of an array, at most ``size`` at a time: arrays (n, ...) of their own."""
+        info = self.arrays[name]
+        width = info.dtype.itemsize * int(np.prod(info.shape[1:], dtype=np.int64))
+        with self._opened() as archive, self._at(archive, info, rows.start * width) as stream:
+            for first in range(rows.start, rows.stop, size):
+                count = min(size, rows.stop - first)
+                data = bytearray(stream.read(count * width))
+                if len(data) < count * width:
+                    raise EOFError(f"{name} ends after {first + len(data) // width} rows")
+                yield np.frombuffer(data, info.dtype).reshape(count, *info.shape[1:])
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        try:
+            with self.path.open("rb") as file, zipfile.ZipFile(file) as archive:
+                yield archive
+        except (EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            raise CheckpointError(
+                f"{self.path} is no complete npz ({reason(error)}); write or fetch it again"
+            ) from error
+        except OSError as error:
+            raise CheckpointError(f"cannot read {self.path} ({reason(error)}); check the path") from error
+
+    def _header(self, archive: zipfile.ZipFile, name: str) -> ArrayInfo:
+        with archive.open(name) as member:
+            version = np.lib.format.read_magic(member)
+            if version not in ((1, 0), (2, 0)):
+                raise ValueError(f"{name} has format {version}, this reads 1.0 and 2.0")
+            old = version == (1, 0)
+            read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+            shape, by_columns, dtype = read(member)
+            if by_columns and len(shape) > 1 and dtype == np.uint8:
+                raise ValueError(f"{name} is stored column by column; save it in C order")
+            return ArrayInfo(name, dtype, shape, member.tell())
+
+    @contextmanager
+    def _at(self, archive: zipfile.ZipFile, info: ArrayInfo, offset: int) -> Iterator[IO[bytes]]:
+        """A stream of the array's values from an offset in bytes.
+
+        From the beginning it checks the member's checksum; further on it jumps, if the member is stored.
+        """
+        member = archive.getinfo(info.name)
+        if offset and member.compress_type == zipfile.ZIP_STORED:
+            with self.path.open("rb") as file:
+                file.seek(member.header_offset)
+                header = file.read(_LOCAL_HEADER)
+                lengths = (header[i] | header[i + 1] << 8 for i in (26, 28))
+                file.seek(member.header_offset + _LOCAL_HEADER + sum(lengths) + info.start + offset)
+                yield file
+            return
+        with closing(archive.open(member)) as stream:
+            stream.seek(info.start + offset)
+            yield stream
