@@ -14,11 +14,15 @@ import torch
 from tts.errors import UsageError
 from tts.evaluation.crew import Crew
 from tts.evaluation.digits_source import PARTS, open_digits
-from tts.evaluation.extract import BATCH, Progress, extract_source, share_source, silent
+from tts.evaluation.extract import BATCH, Progress, check_size, extract_source, share_source, silent
 from tts.evaluation.features import FeatureExtractor, Features
 from tts.evaluation.figures import Reference
 from tts.evaluation.image_source import ImageSource
+from tts.evaluation.npz_file import NpzFile
+from tts.evaluation.npz_source import IMAGES, open_npz
 from tts.evaluation.sources import open_source
+from tts.evaluation.stored_statistics import StoredStatistics, read_statistics
+from tts.io import sha256_file
 
 
 def load_reference(
@@ -57,6 +61,18 @@ def split_reference(features: Features, seed: int = 0) -> tuple[Reference, Refer
     return Reference.of(features.rows(order[0::2])), Reference.of(features.rows(order[1::2]))
 
 
+def check_spatial(text: str, reference: Reference, features: Features, extractor: FeatureExtractor) -> None:
+    """Refuse stored statistics of spatial features of another width than an extractor gives."""
+    if reference.spatial is None or features.spatial is None:
+        return
+    stored, found = len(reference.spatial.mean), features.spatial.shape[1]
+    if stored != found:
+        raise UsageError(
+            f"reference {text} has statistics of {stored} spatial features, {extractor.name!r} gives {found};"
+            " choose other --features"
+        )
+
+
 def describe_reference(text: str) -> dict[str, Any]:
     """A reference's identity for records, without features."""
     return open_reference(text).describe()
@@ -66,35 +82,67 @@ def open_reference(text: str) -> OpenReference:
     """Open a reference; a part of the digits wins over a file of its name, which ``./NAME`` is."""
     if text in PARTS:
         return OpenReference(text, open_digits(text))
-    if not Path(text).exists():
+    path = Path(text)
+    if not path.exists():
         raise UsageError(
             f"unknown reference {text!r}; use {', '.join(PARTS)} for real digits, or the path of an npz or a"
             " folder of images"
         )
-    return OpenReference(text, open_source(text))
+    if not path.is_file():
+        return OpenReference(text, open_source(path))
+    file = NpzFile(path)
+    stored = read_statistics(file)
+    has_images = IMAGES in file or stored is None
+    return OpenReference(text, open_npz(path) if has_images else None, stored)
 
 
 @dataclass(frozen=True)
 class OpenReference:
-    """A reference whose features are not made yet."""
+    """A reference whose features are not made yet: images, stored statistics, or both."""
 
     text: str
     source: ImageSource | None
+    stored: StoredStatistics | None = None
+
+    def check(self, extractor: FeatureExtractor) -> None:
+        """Refuse images and stored statistics that do not fit an extractor."""
+        if self.source is not None:
+            check_size(self.source, extractor)
+        if self.stored is not None and len(self.stored.pool.mean) != extractor.dimensions:
+            raise UsageError(
+                f"reference {self.text} has statistics of {len(self.stored.pool.mean)} features,"
+                f" {extractor.name!r} gives {extractor.dimensions}; choose other --features"
+            )
 
     def load(
-        self, extractor: FeatureExtractor, crew: Crew, batch: int = BATCH, progress: Progress = silent
+        self,
+        extractor: FeatureExtractor,
+        crew: Crew,
+        batch: int = BATCH,
+        progress: Progress = silent,
+        manifold: bool = True,
     ) -> Reference | None:
-        """The reference, in rank 0 of a crew."""
-        assert self.source is not None
-        found = share_source(self.source, extractor, crew, batch, progress)
-        return None if found is None else Reference.of(found)
+        """The reference, in rank 0 of a crew.
+
+        Beside stored statistics the images serve precision and recall only: without ``manifold`` they are
+        left alone.
+        """
+        self.check(extractor)
+        found = None
+        if self.source is not None and (manifold or self.stored is None):
+            found = share_source(self.source, extractor, crew, batch, progress)
+        if not crew.main:
+            return None
+        if self.stored is not None:
+            return Reference(self.stored.pool, self.stored.spatial, found)
+        assert found is not None
+        return Reference.of(found)
 
     def describe(self) -> dict[str, Any]:
-        """Its identity: text, number of images, hash, and where its statistics come from."""
-        source = self.source
+        """Its identity: text, number of images, hash, and where the statistics for FID come from."""
         return {
             "text": self.text,
-            "images": source.count if source else 0,
-            "sha256": source.sha256() if source else None,
-            "statistics": "computed",
+            "images": self.source.count if self.source else 0,
+            "sha256": self.source.sha256() if self.source else sha256_file(self.text),
+            "statistics": "stored" if self.stored else "computed",
         }
