@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from tts.interfaces import Backbone, BackboneInfo, Scorer
+from tts.config import BEST_OF_N
+from tts.errors import UsageError
+from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer
 from tts.manager import get_plugins
 from tts.pipeline import Generator
-from tts.resolve import build_backbone, build_scorer, build_selector, torch_device, torch_dtype
+from tts.resolve import (
+    build_backbone,
+    build_image_scorer,
+    build_scorer,
+    build_selector,
+    torch_device,
+    torch_dtype,
+)
 from tts.sample_config import SampleConfig, one_based, search_settings
 from tts.search import effective_candidates
 from tts.specs import BackboneSpec
+from tts.strategies.choose import choose_strategy
 
 T = TypeVar("T")
+
+DIGITS = "digits"
+"""The image scorer that ships with the embedded models."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,7 @@ class Model:
     backbone: Backbone
     device: torch.device
     scorers: dict[str, Scorer | None] = field(default_factory=dict)
+    image_scorers: dict[str, ImageScorer] = field(default_factory=dict)
 
     @property
     def info(self) -> BackboneInfo:
@@ -37,6 +52,11 @@ class Model:
     def scorer(self, text: str) -> Scorer | None:
         """The scorer that a text names, built once."""
         return _once(self.scorers, text, lambda: build_scorer(text, self.spec, self.backbone, self.device))
+
+    def image_scorer(self, text: str) -> ImageScorer:
+        """The judge of whole images that a text names, built once."""
+        build = default_image_scorer if text == "auto" else partial(build_image_scorer, text)
+        return _once(self.image_scorers, text, lambda: build(self.info, self.device))
 
 
 class PartsCache:
@@ -66,6 +86,7 @@ def build_model(config: SampleConfig) -> Model:
 
 def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Generator:
     """Everything that decides how the images of a configuration come out, ready to generate."""
+    strategy = choose_strategy(config)
     model = cache.model(config) if cache else build_model(config)
     settings = search_settings(config, model.info)
     selector = build_selector(config.selector, config.top_k_select, config.temperature)
@@ -78,7 +99,19 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
         device=model.device,
         observers=get_plugins().observers(),
         randomize_scale=one_based(config, model.info, "randomize_scale"),
+        image_scorer=model.image_scorer(config.image_scorer) if config.strategy == BEST_OF_N else None,
+        strategy=strategy,
     )
+
+
+def default_image_scorer(info: BackboneInfo, device: torch.device) -> ImageScorer:
+    """What ``auto`` stands for: the digits' judge where the backbone makes such images."""
+    try:
+        return build_image_scorer(DIGITS, info, device)
+    except UsageError:
+        raise UsageError(
+            f"no image scorer comes with {info.name}; name one with --image-scorer (see 'tts list')"
+        ) from None
 
 
 def _once(built: dict[str, T], key: str, make: Callable[[], T]) -> T:

@@ -14,6 +14,9 @@ from tts.specs import BackboneOptions, BackboneSpec, Guidance, Schedule
 FIRST_SELECTED = 2
 """The paper's ST: the first scale is one token that acts as a bias, and selecting it costs diversity."""
 
+LSRS, BEST_OF_N = "lsrs", "best-of-n"
+"""Strategies: choosing among the maps of a scale (Algorithm 1), or among whole images (VAR-d30-re)."""
+
 MAX_VALUES = 10_000_000
 """More numbers than this in one range are a slip of the finger."""
 
@@ -22,10 +25,10 @@ MAX_VALUES = 10_000_000
 class SearchSettings:
     """How one batch is generated.
 
-    ``candidates`` holds m_1..m_K of Algorithm 1. ``cfg`` is in the convention of the guidance form in use;
-    ``top_k`` and ``top_p`` are off at 0. ``chunk_bytes`` bounds the memory of candidates that are scored at
-    once; ``chunk`` fixes their number for each image instead. ``trace`` keeps all scores; without ``decode``
-    no images are made.
+    ``candidates`` holds m_1..m_K of Algorithm 1, ``whole_images`` the N of best-of-N. ``cfg`` is in the
+    convention of the guidance form in use; ``top_k`` and ``top_p`` are off at 0. ``chunk_bytes`` bounds the
+    memory of candidates that are scored at once; ``chunk`` fixes their number for each image instead.
+    ``trace`` keeps all scores; without ``decode`` no images are made.
     """
 
     candidates: tuple[int, ...]
@@ -37,6 +40,7 @@ class SearchSettings:
     chunk: int | None = None
     trace: bool = False
     decode: bool = True
+    whole_images: int = 1
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,16 @@ def plan_candidates(
     if last < first:
         raise UsageError(f"end-scale {last} is before start-scale {first}; swap them")
     return tuple(numbers[0] if first <= k <= last else 1 for k in range(1, scales + 1))
+
+
+def parse_whole_images(text: str) -> int:
+    """N of best-of-N from ``--candidates``."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise UsageError(
+            f"candidates {text!r} must be one whole number of at least 1 with --strategy {BEST_OF_N}:"
+            " the images to choose from"
+        )
+    return int(text)
 
 
 def parse_scales(text: str, scales: int) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tts import __version__
-from tts.interfaces import Backbone, Scorer
+from tts.interfaces import Backbone, ImageScorer, Scorer
 from tts.manager import get_plugins
 
 LIBRARIES = ("torch", "numpy", "pluggy", "safetensors", "einops")
@@ -52,7 +52,7 @@ def describe_backbone(backbone: Backbone) -> dict[str, Any]:
     }
 
 
-def describe_scorer(scorer: Scorer | None) -> dict[str, Any] | None:
+def describe_scorer(scorer: Scorer | ImageScorer | None) -> dict[str, Any] | None:
     """A scorer's identity for a record: its name and whatever its ``describe()`` adds."""
     if scorer is None:
         return None

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tts.config import Choices, SearchSettings, check_sampling, parse_range, plan_candidates
+from tts.config import (
+    BEST_OF_N,
+    LSRS,
+    Choices,
+    SearchSettings,
+    check_sampling,
+    parse_range,
+    parse_whole_images,
+    plan_candidates,
+)
 from tts.engine.claims import LEASE
 from tts.engine.opening import Mode, check_mode
 from tts.errors import CheckpointError, UsageError
@@ -21,6 +30,9 @@ EXECUTION = ("out", "batch_size", "chunk", "score_memory", "device", "overwrite"
 CHOICE = ("labels", "seeds", "per_class")
 """Fields that choose the images."""
 
+LATER = ("strategy", "image_scorer")
+"""Fields that plans of earlier versions lack: left out at their defaults, so that those runs go on."""
+
 
 @dataclass(frozen=True)
 class SampleConfig:
@@ -34,6 +46,8 @@ class SampleConfig:
     schedule: str | None = None
     guidance: str | None = None
     sample_all_scales: bool = False
+    strategy: str = LSRS
+    image_scorer: str = "auto"
     scorer: str = "auto"
     selector: str = "greedy"
     candidates: str = "8"
@@ -72,10 +86,11 @@ class SampleConfig:
         return Choices(self.schedule, self.guidance, self.sample_all_scales)
 
     def settings(self) -> dict[str, Any]:
-        """The fields that decide how its images come out."""
-        left_out = {*EXECUTION, *CHOICE, "shard_items"}
-        fields = {key: value for key, value in asdict(self).items() if key not in left_out}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+        """The fields that decide how its images come out, without ``LATER`` ones that say nothing new."""
+        values = {name: getattr(self, name) for name in SETTINGS}
+        usual = [name for name in LATER if values[name] == getattr(SampleConfig, name)]
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+        return {key: value for key, value in plain.items() if key not in usual}
 
     def choice(self) -> dict[str, Any]:
         """The fields that choose its images."""
@@ -85,6 +100,12 @@ class SampleConfig:
     def mode(self) -> Mode:
         """How to treat what the folder holds."""
         return Mode(self.overwrite, self.extend, self.lease)
+
+
+SETTINGS = tuple(
+    field.name for field in fields(SampleConfig) if field.name not in (*EXECUTION, *CHOICE, "shard_items")
+)
+"""Fields that decide how images come out."""
 
 
 def check_output(config: SampleConfig) -> None:
@@ -112,14 +133,20 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
     top_k = defaults.top_k if config.top_k is None else config.top_k
     top_p = defaults.top_p if config.top_p is None else config.top_p
     check_sampling(cfg, top_k, top_p, info.guidance)
+    if config.strategy == BEST_OF_N:
+        candidates, whole_images = (1,) * info.scales, parse_whole_images(config.candidates)
+    else:
+        span = (config.start_scale, config.end_scale)
+        candidates, whole_images = plan_candidates(config.candidates, *span, info.scales), 1
     return SearchSettings(
-        candidates=plan_candidates(config.candidates, config.start_scale, config.end_scale, info.scales),
+        candidates=candidates,
         cfg=cfg,
         top_k=top_k,
         top_p=top_p,
         chunk_bytes=config.score_memory * 2**20,
         chunk=config.chunk,
         trace=config.trace,
+        whole_images=whole_images,
     )
 
 

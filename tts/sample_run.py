@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.building import build_generator
-from tts.config import SearchSettings
+from tts.config import LSRS, SearchSettings
 from tts.engine.folder import RunFolder
 from tts.engine.launch import Launch
 from tts.engine.opening import open_together
@@ -33,6 +33,7 @@ from tts.sample_config import (
 )
 from tts.sample_job import LAYOUT, SampleJob, Wanted
 from tts.search import effective_candidates
+from tts.strategies.best_of_n import effective_images
 
 NO_SCORER = (
     f"has no scorer of its own, so candidates are ranked by {FALLBACK_SCORER}, which may make images worse;"
@@ -42,7 +43,10 @@ NO_SCORER = (
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What a run made, for the command's last line: ``images`` of the plan, of which ``outcome.made`` now."""
+    """What a run made, for the command's last line: ``images`` of the plan, of which ``outcome.made`` now.
+
+    Each was chosen among ``candidates`` at each scale, or among so many ``whole_images``.
+    """
 
     out: Path
     images: int
@@ -50,6 +54,7 @@ class SampleSummary:
     images_per_second: float | None
     candidates: tuple[int, ...]
     remarks: tuple[str, ...]
+    whole_images: int = 1
 
 
 def run_sample(
@@ -82,6 +87,7 @@ def run_sample(
         images_per_second=recorded_speed(out),
         candidates=effective_candidates(parts.info, parts.generator.settings),
         remarks=remarks(parts.generator, parts.note),
+        whole_images=effective_images(parts.info, parts.generator.settings),
     )
 
 
@@ -113,8 +119,10 @@ class Parts:
             "settings": {**self.config.settings(), **self.config.choice()},
             "resolved": {**resolved(generator.settings), "uint8": self.uint8, "items": run.plan.items},
             "backbone": describe_backbone(generator.backbone),
+            "strategy": self.config.strategy,
             "scorer": describe_scorer(generator.scorer),
-            "selector": generator.selector.name,
+            "selector": generator.selector.name if self.config.strategy == LSRS else None,
+            "image_scorer": describe_scorer(generator.image_scorer),
             "environment": environment(generator.device),
         }
 
@@ -133,7 +141,11 @@ def build_parts(config: SampleConfig) -> Parts:
         **{key: value for key, value in resolved(settings).items() if key not in EXECUTION},
         "uint8_rule": uint8,
     }
-    identity.pop("chunk_bytes")
+    for said in ("chunk_bytes", "whole_images"):  # how it is carried out; what the settings say already
+        identity.pop(said)
+    if generator.image_scorer is not None:
+        judge = describe_scorer(generator.image_scorer) or {}
+        identity["image_scorer"] = {key: value for key, value in judge.items() if key != "file"}
     request = Request.of("sample", config.settings(), identity, config.choice(), items, config.shard_items)
     return Parts(config, info, generator, prefix, request, uint8, scorer_note(config, scorer))
 
@@ -153,9 +165,10 @@ def resolved(settings: SearchSettings) -> dict[str, Any]:
 def remarks(generator: Generator, note: str | None = None) -> tuple[str, ...]:
     """What the user should know of this run beside its result, ``note`` first."""
     notes = [note] if note else []
-    remark = getattr(generator.scorer, "remark", None)
-    if isinstance(remark, str):
-        notes.append(remark)
+    for judge in (generator.scorer, generator.image_scorer):
+        remark = getattr(judge, "remark", None)
+        if isinstance(remark, str):
+            notes.append(remark)
     wanted = generator.settings.candidates
     used = effective_candidates(generator.backbone.info, generator.settings)
     if used != wanted:
@@ -164,4 +177,6 @@ def remarks(generator: Generator, note: str | None = None) -> tuple[str, ...]:
         notes.append(
             f"decoding is greedy at scale {scales}: one candidate there, since all would be equal{mend}"
         )
+    if effective_images(generator.backbone.info, generator.settings) < generator.settings.whole_images:
+        notes.append("decoding is greedy at every scale: one image an item, since all would be equal")
     return tuple(notes)

@@ -33,8 +33,9 @@ BYTES_PER_ELEMENT = 64
 class SearchResult:
     """What was chosen: ``tokens`` (B, sum L_k), ``images`` (B, 3, H, W) in [0, 1] unless decoding is off.
 
-    ``winner_scores`` (B, K) is NaN and ``winner_index`` (B, K) 0 at scales without selection. ``trace`` holds
-    all scores (B, m_k) of each scale with selection, if asked for.
+    ``winner_scores`` (B, K) is NaN and ``winner_index`` (B, K) 0 at scales without selection; of a choice
+    among whole images they tell at the last scale. ``trace`` holds all scores (B, m_k) of each scale with
+    selection, if asked for.
     """
 
     tokens: Tensor
@@ -72,10 +73,12 @@ def search(
     seeds: Tensor,
     observers: Sequence[Observer] = (),
     prefix: Sequence[Tensor] = (),
+    number: int = 0,
 ) -> SearchResult:
     """Generate one image for each label (B,) and seed (B,).
 
-    ``prefix`` holds given token maps (B, L_k) of the first scales; the rest is generated. Raises
+    ``prefix`` holds given token maps (B, L_k) of the first scales; the rest is generated. ``number`` is that
+    of the candidate which is drawn where there is one only. Raises
     ``ScoreError`` for scores that are not finite and ``ShapeError`` for tensors of the wrong shape.
     """
     info = backbone.info
@@ -94,7 +97,7 @@ def search(
             top_k = settings.top_k if info.stochastic[scale] else 1
             distribution = TokenDistribution.from_logits(logits, top_k, settings.top_p)
             if count == 1:
-                tokens = step.draw(distribution, range(1))[:, 0]  # B L
+                tokens = step.draw(distribution, range(number, number + 1))[:, 0]  # B L
             else:
                 choice = step.choose(distribution, count, scorer, selector, observers)
                 tokens = choice.tokens

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from tts.building import PartsCache, build_generator
+from tts.building import PartsCache, build_generator, default_image_scorer
 from tts.pipeline import Generator, Item
 from tts.sample_config import SampleConfig
 from tts.scorers.likelihood import LikelihoodScorer
+from tts.strategies.best_of_n import best_of_n
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -109,6 +111,25 @@ def test_a_backbone_that_cannot_be_built_leaves_the_others(refused: Refused) -> 
     assert build_generator(CONFIG, cache).backbone is first
 
 
+def test_best_of_n_has_a_judge_of_whole_images_and_no_scorer() -> None:
+    asked = replace(CONFIG, scorer="auto", strategy="best-of-n")
+    cache = PartsCache()
+    first = build_generator(asked, cache)
+    assert (first.scorer, first.settings.whole_images, first.strategy) == (None, 3, best_of_n)
+    assert first.image_scorer is not None
+    assert first.image_scorer.name == "digits"
+    again = build_generator(replace(asked, candidates="7"), cache)
+    assert again.image_scorer is first.image_scorer
+    assert again.settings.whole_images == 7
+    assert build_generator(replace(asked, image_scorer="digits"), cache).image_scorer is not None
+    assert build_generator(CONFIG, cache).image_scorer is None
+
+
+def test_a_backbone_of_other_images_needs_a_judge_by_name(refused: Refused, fake_backbone: Any) -> None:
+    with refused("no image scorer comes with fake; name one with --image-scorer"):
+        default_image_scorer(fake_backbone().info, torch.device("cpu"))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -119,6 +140,11 @@ def test_a_backbone_that_cannot_be_built_leaves_the_others(refused: Refused) -> 
         ({"randomize_scale": 5}, "randomize-scale 5 is out of range"),
         ({"device": "tpu"}, "unknown device"),
         ({"dtype": "int8"}, "unknown dtype"),
+        ({"strategy": "beam"}, "unknown strategy 'beam'"),
+        ({"strategy": "best-of-n"}, "--scorer does not go with --strategy best-of-n"),
+        ({"image_scorer": "digits"}, "--image-scorer does not go with --strategy lsrs"),
+        ({"strategy": "best-of-n", "scorer": "auto", "image_scorer": "digit"}, "unknown image scorer"),
+        ({"strategy": "best-of-n", "scorer": "auto", "candidates": "1,2,3,4"}, "must be one whole number"),
     ],
 )
 def test_what_cannot_be_built_is_refused(refused: Refused, changes: dict[str, object], words: str) -> None:

@@ -14,6 +14,8 @@ from tts.pipeline import Item
 from tts.sample_config import (
     CHOICE,
     EXECUTION,
+    LATER,
+    SETTINGS,
     SampleConfig,
     check_output,
     one_based,
@@ -117,9 +119,31 @@ def test_the_record_holds_what_decides_the_result():
 def test_each_field_decides_the_result_or_chooses_images_or_does_neither():
     config = SampleConfig(labels="3", per_class=2)
     assert config.choice() == {"labels": "3", "seeds": None, "per_class": 2}
-    parts = [set(config.settings()), set(CHOICE), set(EXECUTION), {"shard_items"}]
+    parts = [set(SETTINGS), set(CHOICE), set(EXECUTION), {"shard_items"}]
     assert set().union(*parts) == {field.name for field in fields(SampleConfig)}
     assert sum(map(len, parts)) == len(fields(SampleConfig))
+    assert set(config.settings()) == set(SETTINGS) - set(LATER)
+
+
+def test_fields_that_earlier_plans_lack_are_left_out_where_they_say_nothing_new():
+    old = SampleConfig().settings()
+    chosen = SampleConfig(strategy="best-of-n").settings()
+    assert chosen == {**old, "strategy": "best-of-n"}
+    judged = SampleConfig(strategy="best-of-n", image_scorer="mine").settings()
+    assert judged == {**chosen, "image_scorer": "mine"}
+
+
+def test_best_of_n_has_one_number_of_whole_images(info):
+    settings = search_settings(SampleConfig(strategy="best-of-n", candidates="16"), info)
+    assert (settings.candidates, settings.whole_images) == ((1, 1, 1), 16)
+    assert search_settings(SampleConfig(strategy="best-of-n"), info).whole_images == 8
+    assert search_settings(SampleConfig(), info).whole_images == 1
+
+
+@pytest.mark.parametrize("candidates", ["0", "1,2,3", "-1", "x", "", "1.5"])
+def test_whole_images_that_are_no_number(info, candidates, refused):
+    with refused(f"candidates {candidates!r} must be one whole number of at least 1"):
+        search_settings(SampleConfig(strategy="best-of-n", candidates=candidates), info)
 
 
 def test_the_mode_is_how_a_folder_is_treated():

@@ -22,7 +22,9 @@ from tts.backbones.var_adapter import VarBackbone
 from tts.engine.folder import STAGING, WORK
 from tts.engine.progress import Progress
 from tts.errors import RunError, StoppedError, UsageError
+from tts.evaluation.digits import CLASSIFIER_FILE, DigitsImageScorer
 from tts.io import load_tensors, read_json, save_tensors, sha256_file, to_uint8
+from tts.resolve import build_image_scorer
 from tts.sample_config import SampleConfig
 from tts.sample_run import run_sample
 from tts.scorers.checkpoint import load_scorer, save_scorer
@@ -630,3 +632,70 @@ def test_a_randomized_scale(finished, tmp_path, scale, digits_backbone):
     expected = to_uint8(digits_backbone.decode(torch.cat(ours, dim=1)), "truncate").astype(int)
     with np.load(tmp_path / "samples.npz") as arrays:
         assert abs(arrays["arr_0"] - expected).max() <= 1
+
+
+@pytest.fixture
+def whole_images(config):
+    """Four images an item, of which the judge of digits keeps one."""
+    return replace(config, strategy="best-of-n", scorer="auto", candidates="4")
+
+
+def test_best_of_n_records_who_judged(whole_images, digits_backbone):
+    summary = run_sample(whole_images)
+    assert (summary.images, summary.whole_images, summary.remarks) == (6, 4, ())
+    record, found = read_json(summary.out / "run.json"), tokens_of(summary.out)
+    assert (record["strategy"], record["scorer"], record["selector"]) == ("best-of-n", None, None)
+    assert record["image_scorer"] == {"name": "digits", "sha256": sha256_file(CLASSIFIER_FILE)}
+    assert record["settings"]["strategy"] == "best-of-n"
+    assert record["resolved"]["whole_images"] == 4
+    scores = found["winner_scores"]
+    assert scores.isnan().any(dim=0).tolist() == [True, True, True, False]
+    assert 0 <= found["winner_index"][:, -1].min() < found["winner_index"][:, -1].max() < 4
+    judge = build_image_scorer("digits", digits_backbone.info, torch.device("cpu"))
+    expected = judge.score(digits_backbone.decode(found["tokens"]), found["labels"])
+    torch.testing.assert_close(scores[:, -1], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_best_of_n_goes_on_and_is_another_run_than_others(whole_images, tmp_path, refused):
+    run_sample(replace(whole_images, shard_items=3, shard="1/2", out=str(tmp_path / "parts")))
+    run_sample(replace(whole_images, out=str(tmp_path / "parts")))
+    run_sample(replace(whole_images, shard_items=3))
+    parts, whole = tokens_of(tmp_path / "parts"), tokens_of(whole_images.out)
+    for name in ("tokens", "winner_index"):
+        assert torch.equal(parts[name], whole[name])
+    before = files(whole_images.out)
+    for changes, names in (
+        ({"candidates": "5"}, "(candidates)"),
+        ({"image_scorer": "digits"}, "(image_scorer)"),
+        ({"strategy": "lsrs"}, "(strategy)"),
+    ):
+        with refused(names):
+            run_sample(replace(whole_images, **changes))
+    assert files(whole_images.out) == before
+
+
+def test_another_judge_under_the_same_name_is_another_run(whole_images, monkeypatch, refused):
+    run_sample(whole_images)
+    monkeypatch.setattr(DigitsImageScorer, "describe", lambda self: {"sha256": "5" * 64, "file": "x"})
+    with refused("(image_scorer)"):
+        run_sample(whole_images)
+
+
+def test_greedy_decoding_leaves_one_whole_image_and_says_so(whole_images):
+    summary = run_sample(replace(whole_images, top_k=1))
+    assert summary.whole_images == 1
+    (remark,) = summary.remarks
+    assert remark.startswith("decoding is greedy at every scale: one image an item")
+    assert tokens_of(summary.out)["winner_scores"].isnan().all()
+
+
+def test_runs_of_earlier_versions_go_on(finished):
+    """Their plans know of one strategy only, so a plan of that strategy says nothing of it."""
+    _, summary = finished
+    plan = read_json(summary.out / "plan.json")
+    assert {"strategy", "image_scorer"}.isdisjoint(plan["settings"])
+    assert {"image_scorer", "whole_images"}.isdisjoint(plan["identity"])
+    assert set(plan["identity"]) == {
+        *("weights_sha256", "schedule", "scorer_sha256", "tokens_sha256", "candidates", "cfg", "top_k"),
+        *("top_p", "stream", "trace", "decode", "uint8_rule"),
+    }
