@@ -1,0 +1,147 @@
+"""What a sweep measured, read from its ``results.json`` for tables and figures."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tts.errors import CheckpointError
+from tts.evaluation.sweep.point import SETTING_FIELDS, Setting
+from tts.io import read_json
+from tts.sample_config import SampleConfig
+
+RESULTS = "results.json"
+FORMAT = "scalewise-tts-results-1"
+
+Numbers = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class ResultPoint:
+    """A setting with its figures and costs in each seed set."""
+
+    id: str
+    label: str
+    setting: Setting
+    sets: Mapping[int, Numbers]
+
+    @property
+    def candidates(self) -> int | None:
+        """M, or ``None`` where scales have numbers of their own."""
+        text = self.setting.candidates
+        return int(text) if text.isdecimal() else None
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing is selected."""
+        return self.candidates == 1
+
+    def values(self, key: str) -> tuple[float, ...]:
+        """A figure in every seed set; nothing if one of them lacks it."""
+        found = [numbers.get(key) for numbers in self.sets.values()]
+        known = tuple(float(value) for value in found if value is not None)
+        return known if len(known) == len(found) else ()
+
+    def mean(self, key: str) -> float | None:
+        """The mean of a figure over seed sets."""
+        values = self.values(key)
+        return statistics.fmean(values) if values else None
+
+    def spread(self, key: str) -> float | None:
+        """The sample standard deviation of a figure over seed sets; ``None`` for a single one."""
+        values = self.values(key)
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    def where(self, **changes: Any) -> ResultPoint:
+        """The same figures under another setting."""
+        return replace(self, setting=replace(self.setting, **changes))
+
+
+@dataclass(frozen=True)
+class Results:
+    """All points of a sweep in their order, and what was asked for.
+
+    ``base`` is the configuration that the points vary, ``title`` names the Frechet distance, ``classes`` is
+    their number, where the sweep says it: image i is of class i modulo that.
+    """
+
+    folder: Path
+    base: SampleConfig
+    title: str
+    reference: str
+    images: int
+    classes: int | None
+    points: tuple[ResultPoint, ...]
+
+    @cached_property
+    def sets(self) -> int:
+        """The most seed sets that a point has."""
+        return max((len(point.sets) for point in self.points), default=0)
+
+    def has(self, key: str, points: Iterable[ResultPoint] | None = None) -> bool:
+        """Whether any of the points, by default of all, has a figure."""
+        return any(point.values(key) for point in (self.points if points is None else points))
+
+
+def read_results(folder: Path) -> Results:
+    """Read the results of a sweep's folder; a file that is none is a ``CheckpointError``."""
+    path = folder / RESULTS
+    content = read_json(path)
+    try:
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']!r}")
+        sweep = content["sweep"]
+        return Results(
+            folder=folder,
+            base=base_config(sweep["base"]),
+            title=sweep["features_title"],
+            reference=sweep["reference"]["text"],
+            images=sweep["images"],
+            classes=sweep.get("identity", {}).get("backbone", {}).get("classes"),
+            points=tuple(_point(entry) for entry in content["points"]),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        text = " ".join(f"{type(error).__name__} {error}".split())
+        raise CheckpointError(f"{path} holds no results of 'tts sweep' ({text}); sweep again") from None
+
+
+def base_config(entries: Mapping[str, Any]) -> SampleConfig:
+    """The configuration that a record holds; fields that this version does not know are left out."""
+    known = {field.name for field in fields(SampleConfig)}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in entries.items()
+        if key in known
+    }
+    return SampleConfig(**values)
+
+
+def _point(entry: Mapping[str, Any]) -> ResultPoint:
+    setting = Setting(**{key: entry["setting"][key] for key in SETTING_FIELDS})
+    sets = {
+        int(number): _derived({**one["cost"], **one["figures"]})
+        for number, one in sorted(entry["sets"].items(), key=lambda item: int(item[0]))
+    }
+    return ResultPoint(entry["id"], entry["label"], setting, sets)
+
+
+def _derived(numbers: dict[str, Any]) -> Numbers:
+    """The figures with those that follow from them: the trace term, and costs of an image."""
+    found = {key: value for key, value in numbers.items() if isinstance(value, int | float)}
+    terms = [found.get(key) for key in ("trace_reference", "trace_samples", "two_trace_sqrt")]
+    if None not in terms:
+        reference, samples, root = terms
+        found["trace_term"] = reference + samples - root  # type: ignore[operator]
+    images = found["images"]
+    for key in ("transformer_passes", "scorer_calls", "decoder_calls", "image_scorer_calls"):
+        if key in found:
+            found[f"{key}_per_image"] = found[key] / images
+    if "seconds" in found:
+        found["seconds_per_1000"] = 1000 * found["seconds"] / images
+    if "peak_bytes" in found:
+        found["peak_mib"] = found["peak_bytes"] / 2**20
+    return found
