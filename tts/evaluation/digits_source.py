@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import get_args
 
 from tts.data.digits import Part, load_digits_split
 from tts.errors import UsageError
@@ -16,7 +15,7 @@ from tts.evaluation.digits import SIZE
 from tts.evaluation.image_source import ImageSource, Pixels
 from tts.io import to_uint8
 
-PARTS: tuple[str, ...] = get_args(Part)
+PARTS: tuple[Part, ...] = ("heldout", "train", "all")
 
 
 @dataclass(frozen=True, eq=False)
