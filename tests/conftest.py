@@ -59,13 +59,26 @@ def _fixed_tensor(key: str, shape: list[int]) -> Tensor | None:
     return None
 
 
+def inception_tensor(key: str, shape: list[int]) -> Tensor:
+    """The reference's rule for the Inception network, which keeps its maps at one size through all layers."""
+    if key.endswith("num_batches_tracked"):
+        return torch.zeros(shape, dtype=torch.int64)
+    x = synthetic_tensor(key, shape)
+    if key.endswith("running_mean"):
+        return 0.02 * x
+    if key.endswith("running_var"):
+        return 1 + 0.1 * x.abs()
+    return x * math.sqrt(2) if len(shape) >= 2 else x
+
+
 def build_state(name: str) -> dict[str, Tensor]:
     """The synthetic state dict of a checkpoint of ``checkpoints.json``."""
     keys = json.loads((GOLDEN / "checkpoints.json").read_text())[name]
+    make = inception_tensor if name == "inception" else synthetic_tensor
     state = {}
     for key, (shape, _) in keys.items():
         fixed = _fixed_tensor(key, shape)
-        state[key] = synthetic_tensor(key, shape) if fixed is None else fixed
+        state[key] = make(key, shape) if fixed is None else fixed
     return state
 
 

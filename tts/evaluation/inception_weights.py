@@ -1,0 +1,110 @@
+"""The published weights of the FID Inception: a file that the user names, else the one in the cache.
+
+The cache is the folder that ``TTS_CACHE`` names, else ``scalewise-tts`` in ``XDG_CACHE_HOME``, which is
+``~/.cache`` unless set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import torch
+
+from tts.backbones.weights import load_strict, read_state
+from tts.errors import CheckpointError, RunError, reason
+from tts.evaluation.inception_network import InceptionNetwork
+from tts.io import atomic_path, ensure_writable_dir, sha256_file
+
+FILE = "weights-inception-2015-12-05-6726825d.pth"
+URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
+SHA256_START = "6726825d"
+"""First digits of the file's SHA-256, which its name carries."""
+
+BY_HAND = f"get it from {URL} and pass --features inception:FILE"
+TIMEOUT = 5.0
+"""Seconds without an answer, or without the next bytes, after which a download is given up."""
+
+UNUSED = "num_batches_tracked"
+"""Ending of keys that only training uses."""
+
+_CHUNK = 1 << 20
+
+Progress = Callable[[int, int], None]
+
+
+def cache_folder() -> Path:
+    """Where fetched weights lie."""
+    if own := os.environ.get("TTS_CACHE"):
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "scalewise-tts"
+
+
+def find_weights(argument: str | None) -> Path:
+    """The file that the user names, else the fetched one. Asks no network."""
+    if argument is not None:
+        return Path(argument).expanduser()
+    cached = cache_folder() / FILE
+    if not cached.is_file():
+        raise CheckpointError(
+            "no weights for features 'inception'; run 'tts fetch inception' or pass --features inception:FILE"
+        )
+    return cached
+
+
+def load_network(file: Path) -> InceptionNetwork:
+    """The network of a ``.pth`` or ``.safetensors`` file, folded, in float32 and ready for inference."""
+    state = {key: value for key, value in read_state(file).items() if not key.endswith(UNUSED)}
+    with torch.device("meta"):
+        network = InceptionNetwork()
+    try:
+        load_strict(network, state, "the FID Inception")
+    except CheckpointError as error:
+        raise CheckpointError(f"{str(file)!r} is not {FILE}: {error}") from None
+    return network.fold().float()
+
+
+def fetch_weights(progress: Progress) -> Path:
+    """Download the published file into the cache unless it is there whole; ``progress`` takes bytes."""
+    target = cache_folder() / FILE
+    if target.is_file() and sha256_file(target).startswith(SHA256_START):
+        return target
+    ensure_writable_dir(target.parent)
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        _download(file, progress)
+    return target
+
+
+def _download(file: IO[bytes], progress: Progress) -> None:
+    """Write what ``URL`` gives, which must have the right hash."""
+    digest, done = hashlib.sha256(), 0
+    try:
+        with urlopen(URL, timeout=TIMEOUT) as answer:
+            size = int(answer.headers.get("Content-Length") or 0)
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                progress(done, max(done, size))
+    except HTTPError as error:
+        raise RunError(f"the publisher does not give out {FILE} ({reason(error)}); {BY_HAND}") from None
+    except (OSError, HTTPException) as error:
+        raise CheckpointError(f"cannot reach the publisher of {FILE} ({_cause(error)}); {BY_HAND}") from None
+    if not digest.hexdigest().startswith(SHA256_START):
+        raise CheckpointError(
+            f"{URL} gave {done} bytes with SHA-256 {digest.hexdigest()[:8]}…, the name says {SHA256_START};"
+            f" try again, or {BY_HAND}"
+        )
+
+
+def _cause(error: Exception) -> str:
+    """What the network says, which urllib wraps."""
+    inner = getattr(error, "reason", error)
+    return reason(inner if isinstance(inner, Exception) else error)
