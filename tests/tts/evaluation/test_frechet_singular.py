@@ -1,7 +1,7 @@
 """The Frechet distance of singular covariances against exact values and scipy's matrix root.
 
-``scipy.linalg.sqrtm`` is good to about 1e-8 where the product of the covariances is singular, and warns of it;
-the exact values are computed with 60 digits.
+``scipy.linalg.sqrtm`` is good to about 1e-8 where the product of the covariances is singular, and warns; the
+exact values are computed with 60 digits.
 """
 
 from __future__ import annotations
