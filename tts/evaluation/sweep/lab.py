@@ -7,7 +7,7 @@ set has. The same set of two settings has the same noise, image by image, so the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from tts.building import PartsCache, build_generator
 from tts.errors import UsageError
 from tts.evaluation.compute import evaluate
 from tts.evaluation.cost import Cost, CostCounter
-from tts.evaluation.features import Features, check_features
+from tts.evaluation.features import FeatureExtractor, Features, check_features
 from tts.evaluation.figures import Figures, MetricOptions, Reference
 from tts.fitting import Fit
 from tts.interfaces import BackboneInfo
@@ -29,9 +29,13 @@ from tts.outputs import NpzWriter, Pixels
 from tts.pipeline import Generator, Item, default_batch
 from tts.resolve import build_features, torch_device
 from tts.sample_config import SampleConfig
+from tts.specs import BackboneSpec
 
 SEED_BLOCK = 10_000_000
 """Seeds of a set: images of one set may be as many."""
+
+KEPT = 2
+"""Backbones that stay in memory."""
 
 STRIP = 10
 MANY, SMALL_BATCH = 16, 50
@@ -46,6 +50,14 @@ class Measured:
     cost: Cost
     features: Features
     strip: Pixels
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a backbone, also when it is not in memory any more."""
+
+    spec: BackboneSpec
+    info: BackboneInfo
 
 
 class Lab:
@@ -68,18 +80,17 @@ class Lab:
         self.batch_size, self.say = batch_size, say
         self.device = torch_device(base.device)
         self.extractor = build_features(features, self.device)
-        self.cache = PartsCache()
+        self.cache = PartsCache(KEPT)
+        self._facts: dict[Hashable, Facts] = {}
 
-    def info(self, config: SampleConfig) -> BackboneInfo:
-        """Facts of the backbone of a configuration, which must make images that the extractor takes."""
-        info = self.cache.model(config).info
-        size = self.extractor.image_size
-        if size not in (None, info.image_size):
-            raise UsageError(
-                f"features {self.extractor.name!r} are for images of {size}x{size}, {info.name} makes"
-                f" {info.image_size}x{info.image_size}; choose other --features"
-            )
-        return info
+    def facts(self, config: SampleConfig) -> Facts:
+        """The backbone of a configuration, which must make images that the extractor takes."""
+        key = (config.backbone, config.weights, config.choices, config.dtype)
+        if key not in self._facts:
+            model = self.cache.model(config)
+            check_image_size(model.info, self.extractor)
+            self._facts[key] = Facts(model.spec, model.info)
+        return self._facts[key]
 
     def measure(
         self,
@@ -97,7 +108,7 @@ class Lab:
         reference = reference or self.reference
         if reference is None:
             raise UsageError("nothing to compare the images with; give a reference")
-        info = self.info(config)
+        info = self.facts(config).info
         items = seed_items(seed_set, images, info.classes)
         counter = CostCounter()
         generator = counter.watch(build_generator(config, self.cache))
@@ -111,7 +122,7 @@ class Lab:
                     writer.append(pixels)
                 after_batch(done)
         features = Features.cat(found)
-        figures = evaluate(features, reference, self.options, self.extractor.knows_labels)
+        figures = evaluate(features, reference, self.options, self.extractor.knows_labels, self.say)
         return Measured(figures, counter.cost(clock.seconds), features, np.concatenate(first))
 
     def _batches(self, generator: Generator, config: SampleConfig, items: list[Item]) -> Iterator[Pixels]:
@@ -147,10 +158,27 @@ class Clock:
             yield batch
 
 
+def check_image_size(info: BackboneInfo, extractor: FeatureExtractor) -> None:
+    """Refuse a backbone whose images an extractor does not take."""
+    size = extractor.image_size
+    if size not in (None, info.image_size):
+        raise UsageError(
+            f"features {extractor.name!r} are for images of {size}x{size}, {info.name} makes"
+            f" {info.image_size}x{info.image_size}; choose other --features"
+        )
+
+
+def check_images(images: int) -> None:
+    """Refuse numbers of images that no seed set has."""
+    if not 1 < images <= SEED_BLOCK:
+        raise UsageError(
+            f"images {images} must be from 2 to {SEED_BLOCK}, which is as many as a set has seeds"
+        )
+
+
 def seed_items(seed_set: int, images: int, classes: int) -> list[Item]:
     """The images of a seed set: image i has class i modulo ``classes``, and a seed of its own."""
-    if not 1 < images <= SEED_BLOCK:
-        raise UsageError(f"images {images} must be from 2 to {SEED_BLOCK}, the seeds of a set")
+    check_images(images)
     return [Item(i % classes, seed_set * SEED_BLOCK + i) for i in range(images)]
 
 

@@ -7,17 +7,22 @@ is K scales with m_1..m_K candidates, as in Algorithm 1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from tts.building import DIGITS
+from tts.config import BEST_OF_N as BEST_OF_N
+from tts.config import LSRS as LSRS
 from tts.config import plan_candidates
+from tts.errors import UsageError
 from tts.interfaces import BackboneInfo, Selector
 from tts.resolve import FALLBACK_SCORER, split_argument
 from tts.sample_config import SampleConfig, search_settings
 from tts.search import effective_candidates
 from tts.specs import BackboneSpec
+from tts.strategies.best_of_n import effective_images
 
-LSRS, BEST_OF_N = "lsrs", "best-of-n"
 NO_DRAW = ("greedy", "random")
 """Selectors that use neither a k nor a temperature."""
 
@@ -64,18 +69,17 @@ class Point:
 
 def canonical(config: SampleConfig, spec: BackboneSpec, info: BackboneInfo, selector: Selector) -> Point:
     """The point of a configuration, whose backbone and selector were built; defaults are filled in."""
+    if config.strategy not in (LSRS, BEST_OF_N):
+        raise UsageError(f"unknown strategy {config.strategy!r}; use {LSRS} or {BEST_OF_N}")
     search = search_settings(config, info)
-    counts = effective_candidates(info, search)
-    whole = config.strategy == BEST_OF_N and config.candidates.strip() != "1"
-    candidates, first, last = config.candidates.strip(), None, None
-    if not whole:
-        candidates, first, last = _span(search.candidates) if max(counts) > 1 else ("1", None, None)
-    chosen = not whole and candidates != "1"
+    counts, images = effective_candidates(info, search), effective_images(info, search)
+    whole, chosen = images > 1, max(counts) > 1
+    candidates, first, last = _span(search.candidates) if chosen else (str(images), None, None)
     name = split_argument(config.selector)[0] if chosen else "greedy"
     setting = Setting(
         strategy=BEST_OF_N if whole else LSRS,
         scorer=_scorer(config.scorer, spec) if chosen and selector.needs_scores else None,
-        image_scorer=config.image_scorer if whole else None,
+        image_scorer=_image_scorer(config.image_scorer) if whole else None,
         selector=config.selector if chosen else None,
         candidates=candidates,
         start_scale=first,
@@ -89,8 +93,7 @@ def canonical(config: SampleConfig, spec: BackboneSpec, info: BackboneInfo, sele
         guidance=info.guidance.name,
     )
     scored = CANDIDATE_COST * sum(count for count in counts if count > 1)
-    weight = len(counts) * int(candidates) if whole else len(counts) + scored
-    return Point(setting, _config(config, setting), weight)
+    return Point(setting, _config(config, setting), len(counts) * images + scored)
 
 
 def _span(counts: tuple[int, ...]) -> tuple[str, int | None, int | None]:
@@ -105,6 +108,10 @@ def _span(counts: tuple[int, ...]) -> tuple[str, int | None, int | None]:
 def _scorer(text: str, spec: BackboneSpec) -> str:
     """What ``auto`` stands for."""
     return (spec.default_scorer or FALLBACK_SCORER) if text == "auto" else text
+
+
+def _image_scorer(text: str) -> str:
+    return DIGITS if text == "auto" else text
 
 
 def _config(config: SampleConfig, setting: Setting) -> SampleConfig:
@@ -125,3 +132,9 @@ def distinct(points: list[Point]) -> list[Point]:
     for point in points:
         first.setdefault(point.setting, point)
     return list(first.values())
+
+
+def grouped(points: Sequence[Point]) -> list[Point]:
+    """The points backbone by backbone, so that each is built once however few are kept in memory."""
+    choices = list(dict.fromkeys(point.config.choices for point in points))
+    return sorted(points, key=lambda point: choices.index(point.config.choices))

@@ -1,0 +1,97 @@
+"""What ``tts sweep`` is asked for."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+from tts.engine.claims import LEASE
+from tts.errors import UsageError
+from tts.evaluation.digits_source import PARTS
+from tts.evaluation.figures import MetricOptions
+from tts.evaluation.sweep.grid import AXES, Grid, parse_grids, parse_sets
+from tts.evaluation.sweep.lab import check_images
+from tts.sample_config import SETTINGS, SampleConfig
+
+DIGITS, INCEPTION = "digits", "inception"
+
+FILES = ("formats", "save_tokens", "trace", "from_tokens", "from_scale")
+"""Fields of ``SampleConfig`` about files, which a sweep has no use for."""
+
+BASE = (*(name for name in SETTINGS if name not in FILES), "device", "batch_size", "chunk", "score_memory")
+"""Fields of ``SampleConfig`` that the base of a sweep may choose."""
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Everything that ``tts sweep`` takes: ``base`` is what the points of the grids change.
+
+    ``seeds`` names seed sets of ``images`` images each, as ``parse_sets`` reads them. Without grids nothing
+    is measured. ``against`` is the folder of another sweep, or the id of a point of this one.
+    """
+
+    base: SampleConfig
+    out: str
+    grids: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
+    images: int = 1000
+    seeds: str = "3"
+    features: str = "auto"
+    reference: str = "heldout"
+    metrics: MetricOptions = field(default_factory=MetricOptions)
+    keep_images: bool = False
+    against: str | None = None
+    threads: int | None = None
+    lease: float = LEASE
+
+    def parse(self) -> tuple[tuple[Grid, ...], tuple[int, ...]]:
+        """The grids and the seed sets, once all numbers are checked."""
+        check_images(self.images)
+        for name, value in (("batch-size", self.base.batch_size), ("threads", self.threads)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name} {value} must be at least 1")
+        if not 0 < self.lease < math.inf:
+            raise UsageError(
+                f"lease {self.lease} must be a number of seconds above 0; the default is {LEASE:g}"
+            )
+        return parse_grids(self.grids, self.further), parse_sets(self.seeds)
+
+    @property
+    def features_text(self) -> str:
+        """The features, where ``auto`` stands for those that suit the reference."""
+        if self.features != "auto":
+            return self.features
+        return DIGITS if self.reference in PARTS else INCEPTION
+
+    def command(self, grids: tuple[Grid, ...]) -> str:
+        """The command that goes on with this sweep, as it is typed."""
+        words = ["tts", "sweep"]
+        for name in BASE:
+            words += _option(name, getattr(self.base, name), getattr(SampleConfig, name))
+        for grid in grids:
+            words += ["--grid", grid.text]
+        for name in ("images", "seeds", "features", "reference", "keep_images", "out"):
+            default = SweepConfig.__dataclass_fields__[name].default
+            words += _option(name, getattr(self, name), default)
+        return shlex.join(words)
+
+
+def frame(base: SampleConfig) -> dict[str, Any]:
+    """The fields of a base that all points share and that decide their images, but for hashed files."""
+    hashed = ("backbone", "weights")
+    names = [name for name in SETTINGS if name not in (*AXES, *FILES, *hashed)]
+    return {name: getattr(base, name) for name in names}
+
+
+def _option(name: str, value: Any, default: Any) -> list[str]:
+    """The words of an option that is not as by default."""
+    option = f"--{name.replace('_', '-')}"
+    if value == default:
+        return []
+    if value is True:
+        return [option]
+    if isinstance(value, tuple):
+        return [word for one in value for word in (option, str(one))]
+    return [option, str(value)]

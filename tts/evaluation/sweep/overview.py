@@ -1,0 +1,55 @@
+"""A sweep in one table: every point with its figures over seed sets and what an image costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tts.evaluation.sweep.measures import (
+    ACCURACY,
+    DECODER_CALLS,
+    INCEPTION,
+    JUDGED,
+    PASSES,
+    PRECISION,
+    RECALL,
+    SCORER_CALLS,
+    SECONDS,
+    Measure,
+    Names,
+)
+from tts.evaluation.sweep.reading import ResultPoint, Results
+from tts.evaluation.sweep.tables import NOTHING, Column, Table, make_table
+
+
+def overview(results: Results) -> Table:
+    """A row a point; columns without any figure are left out."""
+    points, names = results.points, Names(results.title)
+    measures: tuple[tuple[str, Measure], ...] = (
+        (names.fid.name, names.fid),
+        (names.sfid.name, names.sfid),
+        ("IS", INCEPTION),
+        ("ACCURACY %", ACCURACY),
+        ("PRECISION", PRECISION),
+        ("RECALL", RECALL),
+        ("S/1000", SECONDS),
+    )
+    counts = (("PASSES", PASSES), ("SCORED", SCORER_CALLS), ("DECODED", DECODER_CALLS), ("JUDGED", JUDGED))
+    columns = [
+        Column("POINT", tuple(point.label for point in points)),
+        Column("SETS", tuple(str(len(point.sets)) for point in points)),
+        *(replace(Column.of(measure, points), title=title) for title, measure in measures),
+        *(_counts(title, measure, points) for title, measure in counts),
+    ]
+    caption = (
+        f"Means over seed sets of {results.images} images, ± sample standard deviation. S/1000: seconds for"
+        " 1 000 images; PASSES, SCORED, DECODED, JUDGED: transformer passes, maps scored, images decoded and"
+        " images judged for one image."
+    )
+    return make_table("overview", "All points", caption, None, columns, heads=2)
+
+
+def _counts(title: str, measure: Measure, points: tuple[ResultPoint, ...]) -> Column:
+    """What does not vary over seed sets; left out where all points need none."""
+    means = [point.mean(measure.key) for point in points]
+    used = any(means)
+    return Column(title, tuple(f"{mean:g}" if used and mean is not None else NOTHING for mean in means))

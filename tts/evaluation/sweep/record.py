@@ -1,0 +1,105 @@
+"""What a sweep's folder says of itself: ``sweep.json`` and one file a point and seed set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from tts.evaluation.cost import Cost
+from tts.evaluation.figures import Figures
+
+FORMAT = "scalewise-tts-sweep-1"
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """What was asked for, over all commands that worked in a folder.
+
+    ``base`` holds the fields of ``SampleConfig``, ``grids`` texts, ``points`` ids. ``shared`` are the values
+    of what all points share: settings, hashes of weights, features, reference, options of the metrics.
+    ``judges`` are the identities of scorers and image scorers, by the text that names them.
+    """
+
+    command: str
+    base: Record
+    grids: tuple[str, ...]
+    images: int
+    seed_sets: tuple[int, ...]
+    features: Record
+    features_title: str
+    reference: Record
+    metrics: Record
+    backbone: Record
+    judges: Record
+    shared: Record
+    points: tuple[str, ...]
+
+    def differences(self, other: SweepRecord) -> list[str]:
+        """Names of what does not agree, so that the figures of both may not stand side by side."""
+        if self.backbone["backbone"] != other.backbone["backbone"]:
+            return ["backbone"]
+        mine, others = self._fixed(), other._fixed()
+        names = [name for name in {**mine, **others} if mine.get(name) != others.get(name)]
+        both = self.judges.keys() & other.judges.keys()
+        return names + [name for name in sorted(both) if self.judges[name] != other.judges[name]]
+
+    def _fixed(self) -> Record:
+        return {**self.shared, **self.backbone, **self.comparable()}
+
+    def comparable(self) -> Record:
+        """What must agree wherever figures are compared: they are of one kind, and their images are pairs."""
+        reference = {key: value for key, value in self.reference.items() if key != "text"}
+        kind = {"images": self.images, "features": self.features, "reference": reference}
+        return {**kind, "classes": self.backbone["classes"], **self.metrics}
+
+    def joined(self, earlier: SweepRecord) -> SweepRecord:
+        """This record with all that an earlier one has."""
+        return replace(
+            self,
+            grids=_union(earlier.grids, self.grids),
+            seed_sets=tuple(sorted({*earlier.seed_sets, *self.seed_sets})),
+            judges={**earlier.judges, **self.judges},
+            points=_union(earlier.points, self.points),
+        )
+
+    def to_json(self) -> Record:
+        """A record for JSON."""
+        identity = {"backbone": self.backbone, "judges": self.judges, "shared": self.shared}
+        record = {"format": FORMAT, **asdict(self), "identity": identity}
+        for name in identity:
+            del record[name]
+        return record
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> SweepRecord:
+        """Read what ``to_json`` made; ``KeyError``, ``TypeError`` or ``ValueError`` if it is not that."""
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']}, this version reads {FORMAT}")
+        given = {**record, **record["identity"]}
+        given |= {name: tuple(given[name]) for name in ("grids", "seed_sets", "points")}
+        return SweepRecord(**{field.name: given[field.name] for field in fields(SweepRecord)})
+
+
+@dataclass(frozen=True)
+class SetRecord:
+    """What one seed set of a point gave; ``processes`` were at work at the same time."""
+
+    figures: Figures
+    cost: Cost
+    environment: Record
+    processes: int
+
+    @staticmethod
+    def from_json(record: Mapping[str, Any]) -> SetRecord:
+        """Read what ``asdict`` made; ``KeyError``, ``TypeError`` or ``ValueError`` if it is not that."""
+        figures = Figures(**record["figures"])
+        intervals = {name: (low, high) for name, (low, high) in figures.intervals.items()}
+        figures, cost = replace(figures, intervals=intervals), Cost(**record["cost"])
+        return SetRecord(figures, cost, dict(record["environment"]), int(record["processes"]))
+
+
+def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))

@@ -1,0 +1,71 @@
+"""The end of a sweep: one of its processes writes the results and draws them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tts.engine.claims import Worker
+from tts.errors import CheckpointError, RunError
+from tts.evaluation.sweep.record import SweepRecord
+from tts.evaluation.sweep.results import JSON_FILE, write_results
+from tts.evaluation.sweep.store import Store
+from tts.io import read_json
+
+FIGURES_FILE = "figures.json"
+NO_PICTURES = "no tables and plots without matplotlib; install scalewise-tts[demo] and run the command again"
+
+
+def sum_up(store: Store, worker: Worker, device: torch.device) -> tuple[str, ...]:
+    """Write ``results.json``, ``results.csv``, tables and plots unless another process has; returns notes."""
+    worker.wait_for("finish")
+    try:
+        record = store.record()
+        if record is None:
+            raise RunError(f"{store.folder} was removed while it was in use; start the sweep again")
+        if not _fresh(store, record):
+            write_results(store, record, device)
+        if _older(store.folder / FIGURES_FILE, store.folder / JSON_FILE):
+            return _draw(store.folder)
+        return ()
+    finally:
+        worker.release("finish")
+
+
+def _fresh(store: Store, record: SweepRecord) -> bool:
+    """Whether the results hold exactly what is measured."""
+    path = store.folder / JSON_FILE
+    if not path.exists():
+        return False
+    try:
+        content: Any = read_json(path)
+        listed = {point["id"]: [int(number) for number in point["sets"]] for point in content["points"]}
+        same = content["sweep"] == _as_read(record)
+    except (CheckpointError, AttributeError, KeyError, TypeError, ValueError):
+        return False
+    measured = {id_: numbers for id_ in record.points if (numbers := store.numbers(id_))}
+    return same and listed == measured
+
+
+def _as_read(record: SweepRecord) -> Any:
+    import json
+
+    return json.loads(json.dumps(record.to_json()))
+
+
+def _older(path: Path, other: Path) -> bool:
+    return not path.exists() or path.stat().st_mtime < other.stat().st_mtime
+
+
+def _draw(folder: Path) -> tuple[str, ...]:
+    """Tables, plots and grids, where what draws them is installed."""
+    try:
+        import matplotlib as _  # noqa: F401
+    except ImportError:
+        return (NO_PICTURES,)
+    from tts.evaluation.sweep.figures import write_figures
+
+    write_figures(folder)
+    return ()

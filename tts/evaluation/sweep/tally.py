@@ -1,0 +1,102 @@
+"""How far a sweep is, over all of its processes; a shard of the engine's ``Progress`` is a seed set here."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tts.engine.claims import Worker
+from tts.engine.progress import INTERVAL, Progress, Report
+from tts.evaluation.sweep.lab import KEPT
+from tts.evaluation.sweep.plan import Planned
+from tts.evaluation.sweep.store import Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """One seed set of one point."""
+
+    point: Planned
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The name of its claim."""
+        return f"{self.point.id}.set-{self.number}"
+
+
+def jobs_of(points: Sequence[Planned], seed_sets: Sequence[int]) -> list[Job]:
+    """Seed set by seed set, so that every point has one early; within a set cheap points first.
+
+    Where there are more backbones (schedules) than are kept in memory, one comes after the other.
+    """
+    choices = list(dict.fromkeys(planned.point.config.choices for planned in points))
+    few = len(choices) <= KEPT
+
+    def rank(planned: Planned) -> tuple[int, float]:
+        return 0 if few else choices.index(planned.point.config.choices), planned.point.weight
+
+    return [Job(planned, number) for number in seed_sets for planned in sorted(points, key=rank)]
+
+
+class Tally:
+    """Counts seed sets and images, and guesses the seconds left from what similar points took."""
+
+    def __init__(self, store: Store, jobs: list[Job], images: int, worker: Worker, report: Report) -> None:
+        self.store, self.jobs, self.images, self.worker, self.report = store, jobs, images, worker, report
+        self.left = self.look()
+        self.before = self._items()
+        self.started = self.looked = time.perf_counter()
+        self.elsewhere, self.processes = 0, 1
+        self._took: dict[str, list[float]] = defaultdict(list)
+
+    def look(self) -> list[Job]:
+        """The seed sets that are not measured yet."""
+        self.left = [job for job in self.jobs if not self.store.has(job.point.id, job.number)]
+        return self.left
+
+    def took(self, job: Job, seconds: float) -> None:
+        """Learn what a seed set of a point took this process."""
+        self._took[job.point.id].append(seconds)
+
+    def tell(self) -> None:
+        """Report; looks at the other processes only now and then."""
+        if time.perf_counter() - self.looked >= INTERVAL:
+            self.looked = time.perf_counter()
+            self.look()
+            others = self.worker.others()
+            self.elsewhere, self.processes = sum(other.items for other in others), 1 + len(others)
+        done, seconds = self._items(), time.perf_counter() - self.started
+        speed = (done - self.before) / seconds if done > self.before and seconds > 0 else None
+        sets = len(self.jobs)
+        self.report(
+            Progress(
+                shards_done=sets - len(self.left),
+                shards=sets,
+                items_done=done,
+                items=sets * self.images,
+                processes=self.processes,
+                items_per_second=speed,
+                seconds_left=self.seconds_left(),
+            )
+        )
+
+    def seconds_left(self) -> float | None:
+        """From the weights of the points, and the seconds of those that this process has measured."""
+        if not self._took:
+            return None if self.left else 0.0
+        weights = {job.point.id: job.point.point.weight for job in self.jobs}
+        spent = sum(sum(found) for found in self._took.values())
+        rate = spent / sum(weights[id_] * len(found) for id_, found in self._took.items())
+        total = 0.0
+        for job in self.left:
+            known = self._took.get(job.point.id)
+            total += sum(known) / len(known) if known else rate * weights[job.point.id]
+        under_way = (self.worker.items + self.elsewhere) / (max(1, len(self.left)) * self.images)
+        return total * (1 - min(1.0, under_way)) / self.processes
+
+    def _items(self) -> int:
+        done = (len(self.jobs) - len(self.left)) * self.images
+        return min(len(self.jobs) * self.images, done + self.worker.items + getattr(self, "elsewhere", 0))
