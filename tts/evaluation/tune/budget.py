@@ -1,0 +1,50 @@
+"""Time: how it is written, how much of it is spent, and how it is divided."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+from tts.errors import UsageError
+
+SEARCH_SHARE = 0.6
+"""The part of the time that goes into searching; the rest confirms what was found."""
+
+SLACK = 0.05
+"""The part of the budget by which a measurement that is begun may exceed it."""
+
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of text like ``90s``, ``20m`` or ``1h30m``."""
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s)?", text.strip())
+    parts = match.groups() if match and text.strip() else ()
+    seconds = sum(float(part) * UNITS[unit] for part, unit in zip(parts, UNITS, strict=False) if part)
+    if seconds <= 0:
+        raise UsageError(f"budget {text!r} must be a time above 0 like 90s, 20m or 1h30m")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds as text that ``parse_duration`` takes, rounded up to whole seconds."""
+    whole = max(1, int(-(-seconds // 1)))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    parts = [f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (left, "s")) if value]
+    return "".join(parts)
+
+
+class Clock:
+    """Seconds of work on a tune, those of earlier processes included."""
+
+    def __init__(self, spent: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._began = now() - spent
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds so far."""
+        return self._now() - self._began

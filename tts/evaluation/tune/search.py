@@ -1,0 +1,137 @@
+"""The search: how fast the model is, then rungs of fewer and fewer arms with more and more images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tts.errors import RunError, UsageError
+from tts.evaluation.tune.budget import SEARCH_SHARE, format_duration
+from tts.evaluation.tune.confirm import SETS
+from tts.evaluation.tune.desk import Desk, Half
+from tts.evaluation.tune.halving import (
+    Limit,
+    first_shape,
+    least_search,
+    next_images,
+    ranked,
+    survivors,
+    thinned,
+    whole_classes,
+)
+from tts.evaluation.tune.records import Rung, Shape
+from tts.evaluation.tune.space import Arm, Space
+from tts.evaluation.tune.speeds import Speeds, probe_arms
+
+ROOM = 1.1
+"""What is asked for when a budget is too small, in parts of what would just do."""
+
+BASELINES = 2
+"""Best plain arms that go into the confirmation, where the one that does best counts."""
+
+DRAWN = 500
+"""Arms among which those are found that keep to a limit."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What the search is about; its seed sets are ``first_seed_set`` and the following ones."""
+
+    space: Space
+    limit: Limit
+    floor: int
+    classes: int
+    seed: int
+    first_seed_set: int
+
+    def run(self, desk: Desk) -> tuple[Arm, tuple[Arm, ...]]:
+        """The best arm with selection, and its rivals: the best plain ones, and the one with its guidance.
+
+        Without the last one, a plain model whose guidance was chosen badly would be easy to beat by guidance.
+        """
+        self._probe(desk)
+        shape = desk.ledger.shape or self._lay_out(desk)
+        for number in range(shape.rungs):
+            if number == len(desk.ledger.rungs) and not self._open(desk, shape, number):
+                break
+            self._measure(desk, number)
+            if all(arm.plain for arm in desk.ledger.rungs[number].arms):
+                raise RunError("the time ran out with nothing but the plain model measured; raise --budget")
+        last = desk.ledger.rungs[-1]
+        best = ranked(last, desk.objective, self.limit, plain=False)[0]
+        plain = ranked(last, desk.objective, self.limit, plain=True)[:BASELINES]
+        return best, tuple(dict.fromkeys((*plain, Arm(best.cfg))))
+
+    def _probe(self, desk: Desk) -> None:
+        """Measure the speed."""
+        probes = desk.ledger.probes
+        for arm in probe_arms(self.space)[len(probes) :]:
+            probes.append(desk.measure(arm, self.first_seed_set, self.floor, Half.SEARCH))
+            desk.write()
+
+    def _lay_out(self, desk: Desk) -> Shape:
+        """Choose how many arms are tried, or refuse a budget that is too small for an answer."""
+        speeds = desk.ledger.speeds(self.space)
+        arms = self._arms(speeds)
+        plain = speeds.all(self.space.plain)
+        shape = first_shape(desk.left(SEARCH_SHARE * desk.budget), self.floor, arms, plain, speeds)
+        typical = speeds.all(arms) / len(arms) + BASELINES * speeds.guided
+        confirming = SETS * self.floor * typical
+        if shape is None or confirming > (1 - SEARCH_SHARE) * desk.budget:
+            searching = desk.clock.elapsed + least_search(self.floor, arms, plain, speeds)
+            least = ROOM * max(searching / SEARCH_SHARE, confirming / (1 - SEARCH_SHARE))
+            raise UsageError(
+                f"budget {format_duration(desk.budget)} is too small for an answer at this speed, with"
+                f" {self.floor} images a measurement; pass --budget {format_duration(least)} or more"
+            )
+        desk.ledger.shape = replace(shape, images=whole_classes(shape.images, self.classes))
+        desk.write()
+        return desk.ledger.shape
+
+    def _arms(self, speeds: Speeds) -> list[Arm]:
+        """Arms with selection that are expected to keep to the limit, in the order of the design."""
+        arms = [arm for arm in self.space.arms(DRAWN, self.seed) if self.limit.allows(speeds, arm)]
+        if not arms:
+            raise UsageError(
+                f"no setting is expected to keep to --max-overhead {self.limit.overhead:g}; allow more"
+            )
+        return arms
+
+    def _open(self, desk: Desk, shape: Shape, number: int) -> bool:
+        """Decide the arms and images of the next rung; false if there is no time for one that tells more."""
+        speeds, rungs = desk.ledger.speeds(self.space), desk.ledger.rungs
+        if number == 0:
+            arms: Sequence[Arm] = (*self.space.plain, *self._arms(speeds)[: shape.count])
+            images = shape.images
+        else:
+            before = rungs[-1]
+            seconds = desk.left(SEARCH_SHARE * desk.budget) / (shape.rungs - number)
+            arms = thinned(before.images, seconds, self._survivors(desk, before), speeds)
+            last = number == shape.rungs - 1
+            images = whole_classes(next_images(before.images, seconds, arms, speeds, last), self.classes)
+            if images <= before.images:
+                return False
+        rungs.append(Rung(images, self.first_seed_set + 1 + number, tuple(arms)))
+        desk.write()
+        return True
+
+    def _survivors(self, desk: Desk, rung: Rung) -> list[Arm]:
+        """What stays of both brackets, the plain arms first, each bracket best first."""
+        orders = (ranked(rung, desk.objective, self.limit, plain) for plain in (True, False))
+        return [arm for order in orders for arm in survivors(order)]
+
+    def _measure(self, desk: Desk, number: int) -> None:
+        """Measure the arms of a rung as far as the time for the search allows."""
+        rung = desk.ledger.rungs[number]
+        if rung.closed:
+            return
+        speeds = desk.ledger.speeds(self.space)
+        for arm in rung.arms[len(rung.rows) :]:
+            if not desk.fits(speeds.of(arm) * rung.images, SEARCH_SHARE * desk.budget):
+                break
+            rung.rows.append(desk.measure(arm, rung.seed_set, rung.images, Half.SEARCH))
+            desk.write()
+        if number == 0:  # of the others nothing is known
+            rung.arms = tuple(row.arm for row in rung.rows)
+        rung.closed = True
+        desk.write()
