@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,16 +11,32 @@ from tts_cli import options
 from tts_cli.output import print_json, state
 from tts_cli.progress import run_log, say_note
 
+if TYPE_CHECKING:
+    from tts.sample_config import SampleConfig
+    from tts.sample_run import SampleSummary
+
 
 def sample(
+    context: typer.Context,
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
     schedule: options.Schedule = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="File of settings, as of `tts tune`; options given here win.")
+    ] = None,
+    strategy: Annotated[
+        str, typer.Option(help="lsrs: choose a map at each scale; best-of-n: among whole images.")
+    ] = "lsrs",
     scorer: Annotated[
         str, typer.Option(help="Name[:argument], a checkpoint file, none, or auto for the backbone's own.")
     ] = "auto",
+    image_scorer: Annotated[
+        str, typer.Option(help="With best-of-n: name[:argument] of `tts list`; auto is digits for digits.")
+    ] = "auto",
     selector: Annotated[str, typer.Option(help="Name[:argument] of `tts list`.")] = "greedy",
-    candidates: Annotated[str, typer.Option(help="M, or m_1,...,m_K with one number a scale.")] = "8",
+    candidates: Annotated[
+        str, typer.Option(help="M, or m_1,...,m_K with one number a scale; or N whole images.")
+    ] = "8",
     start_scale: Annotated[
         int | None, typer.Option(help="First scale with M candidates, from 1. Default: 2.")
     ] = None,
@@ -70,26 +86,46 @@ def sample(
       tts sample --labels 0-9 --seeds 0-4 --candidates 32 --selector softmax --out digits
     """
     from tts.engine.launch import Launch
-    from tts.sample_config import SampleConfig
     from tts.sample_run import run_sample
 
-    given = {key: value for key, value in locals().items() if key in SampleConfig.__dataclass_fields__}
-    texts = {key: str(given[key]) for key in ("out", "from_tokens") if given[key] is not None}
-    files = tuple(str(weight) for weight in weights or ())
-    parts = tuple(part.strip() for part in formats.split(","))
-    config = SampleConfig(**{**given, **texts, "weights": files, "formats": parts})
+    config = _config(context, locals())
     with run_log("sampling", log_json) as log:
         summary = run_sample(config, log.report, log.warn)
-    if not Launch.from_environment().main:
-        return
-    for remark in summary.remarks:
-        say_note(remark, log_json)
+    if Launch.from_environment().main:
+        for remark in summary.remarks:
+            say_note(remark, log_json)
+        _show(summary, as_json)
+
+
+def _config(context: typer.Context, given: dict[str, Any]) -> SampleConfig:
+    """The configuration of the options, and of the settings file for those that are not given."""
+    from tts.sample_config import SampleConfig
+    from tts.settings_file import read_settings
+
+    fields = {key: value for key, value in given.items() if key in SampleConfig.__dataclass_fields__}
+    texts = {key: str(given[key]) for key in ("out", "from_tokens") if given[key] is not None}
+    files = tuple(str(weight) for weight in given["weights"] or ())
+    parts = tuple(part.strip() for part in given["formats"].split(","))
+    found = {} if given["settings"] is None else read_settings(given["settings"])
+    unsaid = {key: value for key, value in found.items() if not _was_given(context, key)}
+    return SampleConfig(**{**fields, **texts, "weights": files, "formats": parts, **unsaid})
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _show(summary: SampleSummary, as_json: bool) -> None:
+    """Print what was made."""
     speed, outcome = summary.images_per_second, summary.outcome
     if as_json:
         shards = {"shards_done": outcome.shards_done, "shards": outcome.shards, "finished": outcome.finished}
         made = {"images": summary.images, "made": outcome.made, "images_per_second": speed}
         print_json({"out": str(summary.out), **made, **shards})
         return
-    m = ",".join(map(str, summary.candidates))
+    many = summary.whole_images > 1
+    m = f"best of {summary.whole_images}" if many else f"candidates {','.join(map(str, summary.candidates))}"
     pace = "" if speed is None else f", {speed:.1f} images/s"
-    print(f"{state(outcome, summary.images)} in {summary.out} (candidates {m}{pace})")
+    print(f"{state(outcome, summary.images)} in {summary.out} ({m}{pace})")
