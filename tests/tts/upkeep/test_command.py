@@ -31,7 +31,8 @@ EVERYTHING = SampleConfig(
 
 
 def test_a_configuration_comes_back(tmp_path):
-    for config in (SampleConfig(), EVERYTHING, SampleConfig(from_tokens="x", from_scale=2)):
+    best = SampleConfig(strategy="best-of-n", image_scorer="mine", candidates="4")
+    for config in (SampleConfig(), EVERYTHING, best, SampleConfig(from_tokens="x", from_scale=2)):
         again = config_of(planned(config), tmp_path, "cpu")
         assert again == replace(config, out=str(tmp_path), device="cpu")
 
