@@ -38,8 +38,9 @@ class MetricOptions:
     ``neighbours`` is the k of precision and recall, ``half`` computes their distances in half precision as
     the ADM evaluator does, ``split`` is the number of consecutive images of a part of the Inception Score.
     ``bootstrap`` is the number of resamples for the intervals (0: none) at ``confidence``; ``extrapolate``
-    adds the FID at infinitely many samples (Chong and Forsyth 2020). ``seed`` decides what is drawn for both.
-    Without ``manifold`` precision and recall, which take time quadratic in the images, are left out.
+    adds FID and Inception Score at infinitely many samples (Chong and Forsyth 2020). ``seed`` decides what is
+    drawn for both. Without ``manifold`` precision and recall, which take time quadratic in the images, are
+    left out.
     """
 
     neighbours: int = 3
@@ -76,4 +77,5 @@ class Figures:
     accuracy: float | None = None
     variance: float | None = None
     fid_infinity: float | None = None
+    inception_score_infinity: float | None = None
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)

@@ -1,0 +1,50 @@
+"""Figures that need the labels: accuracy and diversity within a class.
+
+Axis letters: N images, C classes of the extractor, D features, R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+
+def correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which images (N,) the extractor gives their own class, by logits (N, C) and labels (N,)."""
+    return logits.argmax(dim=1) == labels
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of the images that the extractor gives their own class."""
+    return float(correct(logits, labels).double().mean())
+
+
+def within_class_variance(features: Tensor, labels: Tensor) -> float:
+    """Total variance of features (N, D) within a class, averaged over the classes; lost modes lower it."""
+    one = torch.ones(1, len(labels), dtype=torch.float64)
+    return float(resampled_variance(features, labels, one)[0])
+
+
+def resampled_variance(features: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """The same (R,) with images repeated as ``weights`` (R, N) say; a class without images does not count."""
+    total = torch.zeros(len(weights), dtype=torch.float64)
+    classes = torch.zeros(len(weights), dtype=torch.float64)
+    for members in _members(labels):
+        rows = features[members].double()
+        rows = rows - rows.mean(dim=0)  # n D
+        chosen = weights[:, members].double()  # R n
+        count = chosen.sum(dim=1)
+        divisor = count.clamp(min=1)
+        lengths = chosen @ rows.square().sum(dim=1) / divisor  # R
+        means = chosen @ rows / divisor[:, None]  # R D
+        total += lengths - means.square().sum(dim=1)
+        classes += (count > 0).double()
+    return total / classes
+
+
+def _members(labels: Tensor) -> Iterator[Tensor]:
+    """The numbers of the images of each class."""
+    order = labels.argsort(stable=True)
+    return iter(order.split(labels.unique(return_counts=True)[1].tolist()))
