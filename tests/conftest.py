@@ -136,3 +136,11 @@ def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tupl
         return files
 
     return make
+
+
+@pytest.fixture(scope="session")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Synthetic weights of the FID Inception, saved as published; tests only read it."""
+    file = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save(build_state("inception"), file)
+    return file

@@ -7,19 +7,34 @@ from typing import Annotated
 import typer
 
 from tts.manager import get_plugins
+from tts_cli.progress import progress_bar
+
+INCEPTION = "inception"
 
 
 def fetch(
-    backbone: Annotated[str, typer.Argument(help="Name of a published backbone of `tts list`.")],
+    name: Annotated[
+        str, typer.Argument(help="A published backbone of `tts list`, or inception for `tts eval`.")
+    ],
 ) -> None:
-    """Download a published backbone's weights into the Hugging Face cache.
+    """Download published weights into a cache, where the other commands find them.
+
+    Backbones go to the Hugging Face cache (HF_HOME). Inception goes to the folder TTS_CACHE, or else to
+    scalewise-tts in XDG_CACHE_HOME or ~/.cache.
 
     \b
     Examples:
       tts fetch var-d16
       HF_HOME=/data/hub tts fetch var-d30
+      TTS_CACHE=/data/tts tts fetch inception
     """
-    spec = get_plugins().backbones.get(backbone)
+    if name == INCEPTION:
+        from tts.evaluation.inception_weights import fetch_weights
+
+        with progress_bar("inception", "MiB") as progress:
+            print(f"inception: {fetch_weights(progress)}")
+        return
+    spec = get_plugins().backbones.get(name)
     from tts.backbones.fetch import fetch as download
 
     for role, path in download(spec).items():

@@ -5,9 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import numpy as np
 import pytest
+
+from tts.evaluation import inception_weights
+from tts.evaluation.inception_weights import FILE
+from tts.io import save_png, sha256_file
 
 Text = Callable[..., str]
 COMMIT = "0" * 40
@@ -24,6 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tts.backbones.fetch.getproxies", dict)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("TTS_CACHE", str(tmp_path / "own"))
     return tmp_path
 
 
@@ -38,6 +44,16 @@ def cached(cache: Path) -> Path:
     for name in ("var_d16.pth", "vae_ch160v4096z32.pth"):
         (snapshot / name).touch()
     return snapshot
+
+
+@pytest.fixture
+def folder_of_images(tmp_path: Path) -> Path:
+    """Three grey images of 8x8."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for level in range(3):
+        save_png(folder / f"{level}.png", np.full((8, 8, 3), level, np.uint8))
+    return folder
 
 
 @pytest.mark.parametrize("name", ["var-d16", "var", "var-d36"])
@@ -87,4 +103,38 @@ def test_an_unknown_name_is_answered_with_close_ones(refuse: Text) -> None:
 
 
 def test_a_name_is_needed(refuse: Text) -> None:
-    assert "missing argument 'backbone'" in refuse("fetch")
+    assert "missing argument 'name'" in refuse("fetch")
+
+
+def test_inception_needs_a_network_too(refuse: Text, cache: Path) -> None:
+    line = refuse("fetch", "inception")
+    assert line.startswith(f"error: cannot reach the publisher of {FILE} (name or service not known); get it")
+    assert line.endswith(f"{FILE} and pass --features inception:FILE")
+    assert list((cache / "own").iterdir()) == []
+
+
+def test_inception_is_fetched_into_the_cache(
+    succeed: Text, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cache / "published.pth").write_bytes(b"stands for the publisher's file")
+    monkeypatch.setattr(inception_weights, "URL", (cache / "published.pth").as_uri())
+    monkeypatch.setattr(inception_weights, "SHA256_START", sha256_file(cache / "published.pth")[:8])
+    target = cache / "own" / FILE
+    assert succeed("fetch", "inception") == f"inception: {target}\n"
+    assert target.read_bytes() == (cache / "published.pth").read_bytes()
+    (cache / "published.pth").unlink()
+    assert succeed("fetch", "inception") == f"inception: {target}\n"
+
+
+def test_evaluating_without_inception_says_how_to_get_it(refuse: Text, folder_of_images: Path) -> None:
+    line = refuse("eval", folder_of_images, "--reference", folder_of_images, "--features", "inception")
+    assert line.endswith("run 'tts fetch inception' or pass --features inception:FILE")
+
+
+def test_evaluating_with_other_weights_says_what_is_wrong(
+    refuse: Text, folder_of_images: Path, malicious: Any
+) -> None:
+    common = ("eval", folder_of_images, "--reference", folder_of_images, "--features")
+    assert "no weights file" in refuse(*common, "inception:elsewhere.pth")
+    assert "refused unread" in refuse(*common, f"inception:{malicious.file}")
+    assert not malicious.marker.exists()

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -34,7 +33,7 @@ TIMEOUT = 5.0
 UNUSED = "num_batches_tracked"
 """Ending of keys that only training uses."""
 
-_CHUNK = 1 << 20
+MIB = 1 << 20
 
 Progress = Callable[[int, int], None]
 
@@ -72,36 +71,40 @@ def load_network(file: Path) -> InceptionNetwork:
 
 
 def fetch_weights(progress: Progress) -> Path:
-    """Download the published file into the cache unless it is there whole; ``progress`` takes bytes."""
+    """Download the published file into the cache unless it is there whole; ``progress`` takes MiB."""
     target = cache_folder() / FILE
     if target.is_file() and sha256_file(target).startswith(SHA256_START):
         return target
     ensure_writable_dir(target.parent)
-    with atomic_path(target) as temporary, temporary.open("wb") as file:
-        _download(file, progress)
-    return target
-
-
-def _download(file: IO[bytes], progress: Progress) -> None:
-    """Write what ``URL`` gives, which must have the right hash."""
     digest, done = hashlib.sha256(), 0
-    try:
-        with urlopen(URL, timeout=TIMEOUT) as answer:
-            size = int(answer.headers.get("Content-Length") or 0)
-            while chunk := answer.read(_CHUNK):
+    with atomic_path(target) as temporary:
+        with temporary.open("wb") as file:
+            for chunk, size in _download():
                 file.write(chunk)
                 digest.update(chunk)
                 done += len(chunk)
-                progress(done, max(done, size))
+                progress(done // MIB, max(done, size) // MIB)
+        _check(digest.hexdigest(), done)
+    return target
+
+
+def _download() -> Iterator[tuple[bytes, int]]:
+    """Pieces of the published file, each with the size of the whole, or 0 where the publisher gives none."""
+    try:
+        with urlopen(URL, timeout=TIMEOUT) as answer:
+            size = int(answer.headers.get("Content-Length") or 0)
+            while chunk := answer.read(MIB):
+                yield chunk, size
     except HTTPError as error:
         raise RunError(f"the publisher does not give out {FILE} ({reason(error)}); {BY_HAND}") from None
     except (OSError, HTTPException) as error:
         raise CheckpointError(f"cannot reach the publisher of {FILE} ({_cause(error)}); {BY_HAND}") from None
-    if not digest.hexdigest().startswith(SHA256_START):
-        raise CheckpointError(
-            f"{URL} gave {done} bytes with SHA-256 {digest.hexdigest()[:8]}…, the name says {SHA256_START};"
-            f" try again, or {BY_HAND}"
-        )
+
+
+def _check(sha256: str, size: int) -> None:
+    if not sha256.startswith(SHA256_START):
+        found = f"{size} bytes with SHA-256 {sha256[:8]}, not {SHA256_START}"
+        raise CheckpointError(f"the download of {FILE} is damaged ({found}); try again, or {BY_HAND}")
 
 
 def _cause(error: Exception) -> str:
