@@ -12,20 +12,20 @@ import argparse
 import json
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from tts.config import Choices, SearchSettings, plan_candidates
-from tts.data.digits import load_digits_split
-from tts.evaluation.digits import load_digits_classifier
-from tts.evaluation.frechet import FrechetStatistics, frechet_distance
-from tts.evaluation.runs import Features, extract, within_class_variance
+from tts.evaluation.compute import evaluate
+from tts.evaluation.features import FeatureExtractor, Features
+from tts.evaluation.figures import MetricOptions
+from tts.evaluation.references import load_reference
 from tts.interfaces import Backbone, Scorer
 from tts.io import to_uint8, write_json
 from tts.pipeline import Generator, Item
-from tts.resolve import build_backbone, build_scorer, build_selector
+from tts.resolve import build_backbone, build_features, build_scorer, build_selector
 from tts.runinfo import environment
 
 RESULTS = Path(__file__).parent / "results"
@@ -83,7 +83,11 @@ def flexvar_settings() -> list[Setting]:
 
 
 def generate(
-    setting: Setting, parts: tuple[Backbone, Scorer | None], repeat: int, images: int
+    setting: Setting,
+    parts: tuple[Backbone, Scorer | None],
+    extractor: FeatureExtractor,
+    repeat: int,
+    images: int,
 ) -> tuple[Features, float]:
     """Features of one set of images, and the images per second."""
     backbone, scorer = parts
@@ -102,15 +106,14 @@ def generate(
         CPU,
     )
     items = [Item(i % info.classes, repeat * SEED_BLOCK + i) for i in range(images)]
-    net = load_digits_classifier()
     started = time.perf_counter()
     batches = []
     for batch in generator.batches(items, 250):
         assert batch.result.images is not None
-        pixels = torch.from_numpy(to_uint8(batch.result.images, info.uint8)).permute(0, 3, 1, 2) / 255
-        batches.append((pixels, torch.tensor([item.label for item in batch.items])))
+        batches.append(torch.from_numpy(to_uint8(batch.result.images, info.uint8)).permute(0, 3, 1, 2))
     speed = images / (time.perf_counter() - started)
-    return extract(net, batches), speed
+    found = Features.cat([extractor.extract(pixels.contiguous()) for pixels in batches])
+    return replace(found, labels=torch.tensor([item.label for item in items])), speed
 
 
 def measure(setting: Setting, repeats: int, images: int) -> dict[str, object]:
@@ -118,21 +121,21 @@ def measure(setting: Setting, repeats: int, images: int) -> dict[str, object]:
     choices = Choices(setting.schedule)
     spec, backbone = build_backbone(setting.backbone, (), CPU, torch.float32, choices)
     scorer = build_scorer(setting.scorer, spec, backbone, CPU) if setting.candidates > 1 else None
-    net = load_digits_classifier()
-    real = {
-        part: FrechetStatistics.of(extract(net, [load_digits_split(part)]).features)
-        for part in ("all", "heldout")
-    }
+    extractor = build_features("digits", CPU)
+    real = {part: load_reference(part, extractor) for part in ("all", "heldout")}
     rows: dict[str, list[float]] = {
         key: [] for key in ("all", "heldout", "accuracy", "variance", "images_per_second")
     }
     for repeat in range(repeats):
-        found, speed = generate(setting, (backbone, scorer), repeat, images)
-        made = FrechetStatistics.of(found.features)
-        for part, statistics_ in real.items():
-            rows[part].append(frechet_distance(statistics_, made))
-        rows["accuracy"].append(float((found.predicted == found.labels).double().mean()))
-        rows["variance"].append(within_class_variance(found))
+        found, speed = generate(setting, (backbone, scorer), extractor, repeat, images)
+        made = {
+            part: evaluate(found, reference, MetricOptions(manifold=False), extractor.knows_labels)
+            for part, reference in real.items()
+        }
+        for part, figures in made.items():
+            rows[part].append(figures.fid)
+        for name in ("accuracy", "variance"):
+            rows[name].append(getattr(made["all"], name))
         rows["images_per_second"].append(speed)
     spread = {key: statistics.stdev(values) if repeats > 1 else None for key, values in rows.items()}
     mean = {key: statistics.fmean(values) for key, values in rows.items()}

@@ -38,6 +38,6 @@ def open_digits(part: str) -> DigitsSource:
     """The part ``heldout``, ``train`` or ``all`` of the real digits, rounded to eight bits."""
     if part not in PARTS:
         raise UsageError(f"unknown part {part!r} of the digits; use {', '.join(PARTS)}")
-    images, labels = load_digits_split(part, SIZE)  # type: ignore[arg-type]
+    images, labels = load_digits_split(part, SIZE)
     pixels = to_uint8(images, "round")
     return DigitsSource(part, len(labels), SIZE, labels.numpy(), uint8_rule="round", pixels=pixels)

@@ -1,0 +1,58 @@
+"""The table of ``tts eval``: a row a set of images, without the columns in which nothing stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tts_cli.output import print_table
+
+if TYPE_CHECKING:
+    from tts.evaluation.eval_result import Evaluation, RunFigures
+
+NONE = "-"
+
+# Column, figure, digits after the point; the first three are named after the features' distance.
+DISTANCES = (("{}", "fid", 3), ("{}-INF", "fid_infinity", 3), ("S{}", "sfid", 3))
+PARTS = (
+    ("MEAN-DIFF2", "mean_diff2", 3),
+    ("TRACE-REF", "trace_reference", 3),
+    ("TRACE-GEN", "trace_samples", 3),
+    ("2TR-SQRT", "two_trace_sqrt", 3),
+)
+REST = (
+    ("IS", "inception_score", 2),
+    ("IS-1", "inception_score_single", 2),
+    ("IS-INF", "inception_score_infinity", 2),
+    ("PRECISION", "precision", 4),
+    ("RECALL", "recall", 4),
+    ("ACCURACY", "accuracy", 3),
+    ("VARIANCE", "variance", 2),
+)
+
+
+def show_evaluation(found: Evaluation, parts: bool) -> None:
+    """Print the figures of all sets."""
+    named = tuple((title.format(found.title), name, digits) for title, name, digits in DISTANCES)
+    columns: list[tuple[str, list[str]]] = [
+        ("RUN", [run.run for run in found.runs]),
+        ("IMAGES", [str(run.figures.images) for run in found.runs]),
+    ]
+    for title, name, digits in named + (PARTS if parts else ()) + REST:
+        columns.append((title, [_figure(run, name, digits) for run in found.runs]))
+    columns.append(("IMAGES/S", [_number(run.images_per_second, "{:.4g}") for run in found.runs]))
+    columns.append(("OVERHEAD", [_number(run.overhead, "{:+.0%}") for run in found.runs]))
+    kept = [(title, cells) for title, cells in columns if set(cells) != {NONE}]
+    print_table([title for title, _ in kept], list(zip(*(cells for _, cells in kept), strict=True)))
+
+
+def _figure(run: RunFigures, name: str, digits: int) -> str:
+    """A figure, with its interval where there is one."""
+    text = _number(getattr(run.figures, name), f"{{:.{digits}f}}")
+    if name not in run.figures.intervals:
+        return text
+    low, high = run.figures.intervals[name]
+    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _number(value: float | None, form: str) -> str:
+    return NONE if value is None else form.format(value)
