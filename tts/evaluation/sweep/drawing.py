@@ -31,6 +31,12 @@ WIDTH, PANEL, LEGEND = 6.0, 3.3, 0.75
 """Inches: the width of a plot, the height of a panel, and of what stands around the panels."""
 
 DOTS = 150
+BASELINES = ("plain", "chance")
+"""Dashed lines, which come last in a legend."""
+
+NEAR = (20, 15)
+"""Points across and down (of 1/72 inch) within which a second number would hide the first one."""
+
 STYLE: Any = {
     "font.size": 13,
     "axes.labelsize": 13,
@@ -105,6 +111,11 @@ def look(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 
+def entitle(axes: Axes, text: str) -> None:
+    """What a panel shows, above it: a name along the axis would be too long for a phone."""
+    axes.set_title(text, loc="left", fontsize=13)
+
+
 def draw_curves(axes: Axes, curves: Sequence[Curve], measure: Measure) -> None:
     """A line a curve with error bars, over ``x``; points without the figure are left out."""
     for i, curve in enumerate(curves):
@@ -118,7 +129,7 @@ def draw_curves(axes: Axes, curves: Sequence[Curve], measure: Measure) -> None:
             bars = None if None in spreads else [spread or 0.0 for spread in spreads]
             xs, means = [x for x, _ in known], [found.mean for _, found in known]
             axes.errorbar(xs, means, bars, label=curve.name, **look(i))
-    axes.set_ylabel(measure.axis)
+    entitle(axes, measure.axis)
 
 
 def draw_plain(axes: Axes, plain: ResultPoint | None, measure: Measure) -> None:
@@ -148,7 +159,7 @@ def finish(figure: Figure, axes: Sequence[Axes]) -> None:
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
     if named:
-        columns = 3 if max(map(len, named)) < 14 else 2
-        figure.legend(
-            list(named.values()), list(named), loc="outside lower center", ncols=min(columns, len(named))
-        )
+        labels = sorted(named, key=lambda label: label in BASELINES)
+        columns = 3 if max(map(len, labels)) < 14 else 2
+        handles = [named[label] for label in labels]
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))

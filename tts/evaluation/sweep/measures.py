@@ -16,7 +16,7 @@ MINUS = "−"
 class Measure:
     """A figure: its key, its name, its unit, which side is better, and how many decimals it has at least.
 
-    ``factor`` turns the stored number into one of the unit.
+    ``factor`` turns the stored number into one of the unit. An ``exact`` one is a count, without a spread.
     """
 
     key: str
@@ -25,6 +25,7 @@ class Measure:
     unit: str = ""
     decimals: int = 2
     factor: float = 1.0
+    exact: bool = False
 
     @property
     def header(self) -> str:
@@ -73,12 +74,12 @@ PRECISION = Measure("precision", "precision", "higher", decimals=3)
 RECALL = Measure("recall", "recall", "higher", decimals=3)
 ACCURACY = Measure("accuracy", "accuracy", "higher", "%", decimals=1, factor=100)
 VARIANCE = Measure("variance", "variance within a class", decimals=1)
-SECONDS = Measure("seconds_per_1000", "seconds per 1 000 images", "lower", decimals=1)
-MEMORY = Measure("peak_mib", "peak memory", "lower", "MiB", decimals=0)
-PASSES = Measure("transformer_passes_per_image", "transformer passes an image", decimals=0)
-SCORER_CALLS = Measure("scorer_calls_per_image", "maps scored an image", decimals=0)
-DECODER_CALLS = Measure("decoder_calls_per_image", "images decoded an image", decimals=0)
-JUDGED = Measure("image_scorer_calls_per_image", "images judged an image", decimals=0)
+SECONDS = Measure("seconds_per_1000", "seconds per 1 000 images", decimals=1)
+MEMORY = Measure("peak_mib", "peak memory", None, "MiB", decimals=0)
+PASSES = Measure("transformer_passes_per_image", "transformer passes an image", exact=True)
+SCORER_CALLS = Measure("scorer_calls_per_image", "maps scored an image", exact=True)
+DECODER_CALLS = Measure("decoder_calls_per_image", "images decoded an image", exact=True)
+JUDGED = Measure("image_scorer_calls_per_image", "images judged an image", exact=True)
 
 
 @dataclass(frozen=True)

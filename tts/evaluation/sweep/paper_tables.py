@@ -14,7 +14,7 @@ from tts.evaluation.sweep.reading import ResultPoint
 from tts.evaluation.sweep.sheet import Sheet, candidates_text, relative
 from tts.evaluation.sweep.tables import NOTHING, Column, Table, make_table
 
-STEPS = Measure(measures.PASSES.key, "steps", decimals=0)
+STEPS = Measure(measures.PASSES.key, "steps", exact=True)
 
 
 def paper_tables(sheet: Sheet) -> Iterator[Table]:

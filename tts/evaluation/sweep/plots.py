@@ -12,10 +12,12 @@ from tts.evaluation.sweep import measures
 from tts.evaluation.sweep.curves import Curve
 from tts.evaluation.sweep.drawing import (
     COLOURS,
+    NEAR,
     PLAIN,
     Plot,
     draw_curves,
     draw_plain,
+    entitle,
     finish,
     panels,
     powers_of_two,
@@ -144,17 +146,17 @@ def parts(sheet: Sheet) -> list[Plot]:
     if len(points) < 2:
         return []
     figure, (upper, lower) = panels(2)
-    labels = [str(point.candidates) for point in points]
+    places = range(len(points))
     base = [0.0] * len(points)
     for measure, colour, hatch in ((_TRACE, COLOURS[0], None), (_MEAN, COLOURS[4], "//")):
         heights = [point.mean(measure.key) or 0.0 for point in points]
         upper.bar(
-            labels, heights, bottom=base, color=colour, hatch=hatch, label=measure.name, edgecolor="white"
+            places, heights, bottom=base, color=colour, hatch=hatch, label=measure.name, edgecolor="white"
         )
         base = [below + height for below, height in zip(base, heights, strict=True)]
-    upper.set_ylabel(sheet.names.fid.axis)
+    entitle(upper, sheet.names.fid.axis)
     lower.errorbar(
-        labels,
+        places,
         [point.mean("trace_samples") or 0.0 for point in points],
         [point.spread("trace_samples") or 0.0 for point in points],
         color=COLOURS[2],
@@ -163,9 +165,10 @@ def parts(sheet: Sheet) -> list[Plot]:
     )
     reference = points[0].mean("trace_reference") or 0.0
     lower.axhline(reference, color=PLAIN, linestyle="--", linewidth=1.6, label="reference, Tr(Σr)")
-    lower.set_ylabel("variance of features")
+    entitle(lower, "total variance of the features")
     lower.set_xlabel("candidates M")
     for axes in (upper, lower):
+        axes.set_xticks(places, [str(point.candidates) for point in points])
         axes.grid(axis="x", visible=False)
     finish(figure, (upper, lower))
     title = sheet.results.title
@@ -191,14 +194,13 @@ def compute(sheet: Sheet) -> list[Plot]:
     for one, measure in zip(axes, wanted, strict=True):
         trails = [trail for curve in curves if (trail := _by_cost(curve, measure)).points]
         draw_curves(one, trails, sheet.names.fid)
-        for trail in trails:
-            _say_candidates(one, trail, sheet.names.fid)
         xs = [x for trail in trails for x in trail.x]
         if max(xs) > 3 * min(xs):
             one.set_xscale("log", base=2)
             one.xaxis.set_major_formatter("{x:g}")
         one.margins(0.08)
         one.set_xlabel(measure.name)
+        _say_candidates(one, trails, sheet.names.fid)
     finish(figure, axes)
     said = f"The number at a point is its M or N, 1 the plain model; {sheet.rule}; {BARS}."
     return [Plot("compute", "Quality against compute", said, None, figure)]
@@ -210,10 +212,18 @@ def _by_cost(curve: Curve, measure: Measure) -> Curve:
     return Curve(curve.name, tuple(p for p, _ in known), tuple(x for _, x in known))
 
 
-def _say_candidates(axes: Axes, trail: Curve, measure: Measure) -> None:
-    """Write M beside each point."""
-    for x, point in zip(trail.x, trail.points, strict=True):
+def _say_candidates(axes: Axes, trails: Sequence[Curve], measure: Measure) -> None:
+    """Write M beside each point that has room for it."""
+    taken: list[tuple[float, float]] = []
+    unit = axes.figure.get_dpi() / 72
+    points = ((x, p) for trail in trails for x, p in zip(trail.x, trail.points, strict=True))
+    for x, point in points:
         found = number(point, measure)
-        if found:
-            place = (x, found.mean)
-            axes.annotate(str(point.candidates), place, (6, 6), textcoords="offset points", fontsize=10)
+        if found is None:
+            continue
+        place = (x, found.mean)
+        across, down = (float(value) / unit for value in axes.transData.transform(place))
+        if any(abs(across - a) < NEAR[0] and abs(down - b) < NEAR[1] for a, b in taken):
+            continue
+        taken.append((across, down))
+        axes.annotate(str(point.candidates), place, (6, 6), textcoords="offset points", fontsize=10)

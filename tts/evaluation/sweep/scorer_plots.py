@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from tts.evaluation.sweep.drawing import PLAIN, Plot, finish, look, panels
+from tts.evaluation.sweep.drawing import PLAIN, Plot, entitle, finish, look, panels
 from tts.evaluation.sweep.scorer_analysis import Analysis, Judged, Judgement
 
 GENERATED, REAL = "#0072B2", "#D55E00"
@@ -30,8 +30,8 @@ def by_scale(analysis: Analysis) -> Plot:
     for one, chance in zip(axes, (50, math.log(2)), strict=True):
         one.axhline(chance, color=PLAIN, linestyle="--", linewidth=1.6, label="chance", zorder=1)
         one.set_xticks(range(1, len(analysis.judged[0][1].accuracy) + 1))
-    axes[0].set_ylabel("accuracy (%), higher is better")
-    axes[1].set_ylabel("loss (nats), lower is better")
+    entitle(axes[0], "accuracy (%), higher is better")
+    entitle(axes[1], "loss (nats), lower is better")
     axes[1].set_xlabel("scale")
     finish(figure, axes)
     said = (

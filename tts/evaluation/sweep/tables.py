@@ -26,9 +26,9 @@ class Column:
         """The figures of the points; the best rows are marked where there are several."""
         numbers = [number(point, measure) for point in points]
         decimals = decimals_for(measure, [found.mean for found in numbers if found])
-        texts = tuple(found.text(decimals) if found else NOTHING for found in numbers)
-        title = f"{group} {measure.header}".strip()
-        return Column(title, texts, best_rows(measure, [found.mean if found else None for found in numbers]))
+        means = [round(found.mean, decimals) if found else None for found in numbers]
+        texts = tuple(_written(found, measure, decimals) for found in numbers)
+        return Column(f"{group} {measure.header}".strip(), texts, best_rows(measure, means))
 
     @property
     def known(self) -> bool:
@@ -45,8 +45,14 @@ def number(point: ResultPoint | None, measure: Measure) -> Number | None:
     return Number(mean * measure.factor, None if spread is None else spread * measure.factor)
 
 
+def _written(found: Number | None, measure: Measure, decimals: int) -> str:
+    if found is None:
+        return NOTHING
+    return f"{found.mean:.6g}" if measure.exact else found.text(decimals)
+
+
 def best_rows(measure: Measure, means: Sequence[float | None]) -> tuple[int, ...]:
-    """The rows with the best mean; none where all are equal or nothing is better."""
+    """The rows with the best mean, as it is written; none where all are equal or nothing is better."""
     known = [mean for mean in means if mean is not None]
     if measure.better is None or len(set(known)) < 2:
         return ()
