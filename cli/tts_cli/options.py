@@ -25,6 +25,24 @@ SampleAllScales = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+Strategy = Annotated[
+    str, typer.Option(help="lsrs chooses among the maps of a scale, best-of-n among whole images.")
+]
+ImageScorer = Annotated[
+    str, typer.Option(help="With best-of-n: name[:argument] of `tts list`. Default: the backbone's own.")
+]
+Scorer = Annotated[
+    str, typer.Option(help="Name[:argument], a checkpoint file, none, or auto for the backbone's own.")
+]
+Selector = Annotated[str, typer.Option(help="Name[:argument] of `tts list`.")]
+Candidates = Annotated[str, typer.Option(help="M, or m_1,...,m_K with one number a scale.")]
+StartScale = Annotated[int | None, typer.Option(help="First scale with M candidates, from 1. Default: 2.")]
+EndScale = Annotated[int | None, typer.Option(help="Last one. Default: the last scale.")]
+TopKSelect = Annotated[int, typer.Option(help="k of the topk selector.")]
+Temperature = Annotated[float, typer.Option(help="T of the topk and softmax selectors.")]
+Uint8 = Annotated[str | None, typer.Option(help="truncate or round. Default: the family's rule.")]
+Chunk = Annotated[int | None, typer.Option(help="Candidates of an image scored at once.")]
+ScoreMemory = Annotated[int, typer.Option(help="MiB for scoring, where --chunk is not given.")]
 Cfg = Annotated[
     float | None,
     typer.Option(help="Guidance strength: 0 is off, 1 in form llamagen. Default: the backbone's."),

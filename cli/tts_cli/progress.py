@@ -42,8 +42,11 @@ class RunLog:
 
 
 @contextmanager
-def run_log(what: str, as_json: bool) -> Iterator[RunLog]:
-    """Progress and warnings of a run of many processes; of those of one launch only the first shows it."""
+def run_log(what: str, as_json: bool, parts: str = "shards") -> Iterator[RunLog]:
+    """Progress and warnings of a run of many processes; of those of one launch only the first shows it.
+
+    ``parts`` is what people call the run's shards.
+    """
     from tts.engine.launch import Launch
 
     main = Launch.from_environment().main
@@ -54,13 +57,13 @@ def run_log(what: str, as_json: bool) -> Iterator[RunLog]:
     elif not main:
         yield RunLog(_silent, lambda text: say(f"warning: {text}"))
     elif not sys.stderr.isatty():
-        yield RunLog(_plain_lines(what), lambda text: say(f"warning: {text}"))
+        yield RunLog(_plain_lines(what, parts), lambda text: say(f"warning: {text}"))
     else:
         with _bar("images") as (bar, task):
             yield RunLog(
                 lambda now: bar.update(
                     task,
-                    description=f"{what}, {now.shards_done}/{now.shards} shards",
+                    description=f"{what}, {now.shards_done}/{now.shards} {parts}",
                     completed=now.items_done,
                     total=now.items,
                     speed=now.items_per_second or 0.0,
@@ -128,14 +131,14 @@ def _plain(what: str, unit: str) -> Callable[[int, int], None]:
     return update
 
 
-def _plain_lines(what: str) -> Callable[[Progress], None]:
+def _plain_lines(what: str, parts: str) -> Callable[[Progress], None]:
     due = _Due()
 
     def report(now: Progress) -> None:
         if due():
             speed = "" if now.items_per_second is None else f", {now.items_per_second:.1f} images/s"
             left = "" if now.seconds_left is None else f", {_duration(now.seconds_left)} left"
-            done = f"{now.shards_done}/{now.shards} shards, {now.items_done}/{now.items} images"
+            done = f"{now.shards_done}/{now.shards} {parts}, {now.items_done}/{now.items} images"
             say(f"{what}: {done}, {now.processes} processes{speed}{left}")
 
     return report

@@ -69,12 +69,12 @@ class SweepConfig:
         """The command that goes on with this sweep, as it is typed."""
         words = ["tts", "sweep"]
         for name in BASE:
-            words += _option(name, getattr(self.base, name), getattr(SampleConfig, name))
+            words += option_words(name, getattr(self.base, name), getattr(SampleConfig, name))
         for grid in grids:
             words += ["--grid", grid.text]
         for name in ("images", "seeds", "features", "reference", "keep_images", "out"):
             default = SweepConfig.__dataclass_fields__[name].default
-            words += _option(name, getattr(self, name), default)
+            words += option_words(name, getattr(self, name), default)
         return shlex.join(words)
 
 
@@ -85,7 +85,7 @@ def frame(base: SampleConfig) -> dict[str, Any]:
     return {name: getattr(base, name) for name in names}
 
 
-def _option(name: str, value: Any, default: Any) -> list[str]:
+def option_words(name: str, value: Any, default: Any) -> list[str]:
     """The words of an option that is not as by default."""
     option = f"--{name.replace('_', '-')}"
     if value == default:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -66,7 +67,8 @@ def run_sweep(
         worker.begin()
         if plan.points:
             lab = labs[0] if labs else make_lab(config, once)
-            tally = Tally(store, jobs_of(plan.points, plan.seed_sets), config.images, worker, report)
+            done = partial(is_done, store, config.keep_images)
+            tally = Tally(done, jobs_of(plan.points, plan.seed_sets), config.images, worker, report)
             made = _Shift(config, store, lab, worker, stop, tally, once).work()
         notes = sum_up(store, worker, torch_device(config.base.device))
         comparison = _compared(config, store) if launch.main else None
@@ -130,6 +132,12 @@ def open_sweep(config: SweepConfig, store: Store, labs: list[Lab], say: Say) -> 
     return plan
 
 
+def is_done(store: Store, keep_images: bool, job: Job) -> bool:
+    """Whether a seed set is measured, and its images are there if they are to be kept."""
+    kept = not keep_images or store.images_path(job.point.id, job.number).exists()
+    return kept and store.has(job.point.id, job.number)
+
+
 def _compared(config: SweepConfig, store: Store) -> Comparison | None:
     if config.against is None:
         return None
@@ -186,7 +194,7 @@ class _Shift:
         """The first seed set that no living process has."""
         for job in left:
             if self.worker.take(job.name):
-                if not self.store.has(job.point.id, job.number):
+                if not self.tally.is_done(job):
                     return job
                 self.worker.release(job.name)  # measured since we looked
         return None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tts.engine.claims import Worker
 from tts.engine.progress import INTERVAL, Progress, Report
 from tts.evaluation.sweep.lab import KEPT
 from tts.evaluation.sweep.plan import Planned
-from tts.evaluation.sweep.store import Store
 
 
 @dataclass(frozen=True)
@@ -44,17 +43,24 @@ def jobs_of(points: Sequence[Planned], seed_sets: Sequence[int]) -> list[Job]:
 class Tally:
     """Counts seed sets and images, and guesses the seconds left from what similar points took."""
 
-    def __init__(self, store: Store, jobs: list[Job], images: int, worker: Worker, report: Report) -> None:
-        self.store, self.jobs, self.images, self.worker, self.report = store, jobs, images, worker, report
+    def __init__(
+        self,
+        is_done: Callable[[Job], bool],
+        jobs: list[Job],
+        images: int,
+        worker: Worker,
+        report: Report,
+    ) -> None:
+        self.is_done, self.jobs, self.images, self.worker, self.report = is_done, jobs, images, worker, report
+        self.elsewhere, self.processes = 0, 1
         self.left = self.look()
         self.before = self._items()
         self.started = self.looked = time.perf_counter()
-        self.elsewhere, self.processes = 0, 1
         self._took: dict[str, list[float]] = defaultdict(list)
 
     def look(self) -> list[Job]:
         """The seed sets that are not measured yet."""
-        self.left = [job for job in self.jobs if not self.store.has(job.point.id, job.number)]
+        self.left = [job for job in self.jobs if not self.is_done(job)]
         return self.left
 
     def took(self, job: Job, seconds: float) -> None:
@@ -99,4 +105,4 @@ class Tally:
 
     def _items(self) -> int:
         done = (len(self.jobs) - len(self.left)) * self.images
-        return min(len(self.jobs) * self.images, done + self.worker.items + getattr(self, "elsewhere", 0))
+        return min(len(self.jobs) * self.images, done + self.worker.items + self.elsewhere)

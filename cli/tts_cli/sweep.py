@@ -1,0 +1,132 @@
+"""``tts sweep``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tts_cli import options
+from tts_cli.output import print_json, print_table
+from tts_cli.progress import run_log, say_note
+
+if TYPE_CHECKING:
+    from tts.evaluation.sweep.run import SweepSummary
+
+
+def sweep(
+    axes: Annotated[
+        list[str] | None, typer.Argument(metavar="AXIS=V,V", help="Further axes of a single --grid.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder; what it has of this sweep is kept.")] = Path("sweep"),
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AXIS=V,V",
+            help="All combinations of its axes; several quoted grids are united. Values that hold commas are"
+            " separated by ; instead.",
+        ),
+    ] = None,
+    images: Annotated[int, typer.Option(help="Images of a point and seed set, by classes in turn.")] = 1000,
+    seeds: Annotated[str, typer.Option(help="Seed sets: 3 is 0, 1 and 2; or like 10-14 or 0,3.")] = "3",
+    features: Annotated[
+        str, typer.Option(help="Name[:argument] of `tts list`; auto is digits for digits, else inception.")
+    ] = "auto",
+    reference: Annotated[
+        str, typer.Option(help="heldout, train or all real digits; or an npz such as ADM's, or a folder.")
+    ] = "heldout",
+    against: Annotated[
+        str | None,
+        typer.Option(help="Compare with another sweep's folder, or with a point of this one by its id."),
+    ] = None,
+    backbone: options.Backbone = "var-digits",
+    weights: options.Weights = None,
+    schedule: options.Schedule = None,
+    strategy: options.Strategy = "lsrs",
+    image_scorer: options.ImageScorer = "auto",
+    scorer: options.Scorer = "auto",
+    selector: options.Selector = "greedy",
+    candidates: options.Candidates = "8",
+    start_scale: options.StartScale = None,
+    end_scale: options.EndScale = None,
+    top_k_select: options.TopKSelect = 8,
+    temperature: options.Temperature = 1.0,
+    cfg: options.Cfg = None,
+    guidance: options.Guidance = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    sample_all_scales: options.SampleAllScales = False,
+    uint8: options.Uint8 = None,
+    no_manifold: Annotated[
+        bool, typer.Option("--no-manifold", help="Leave out precision and recall, the slowest.")
+    ] = False,
+    keep_images: Annotated[
+        bool, typer.Option("--keep-images", help="Keep each set's images in an npz of its point.")
+    ] = False,
+    dtype: options.Dtype = "float32",
+    device: options.Device = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads. Default: torch's; the cores' share under torchrun.")
+    ] = None,
+    batch_size: options.BatchSize = None,
+    chunk: options.Chunk = None,
+    score_memory: options.ScoreMemory = 512,
+    lease: options.Lease = 60.0,
+    log_json: options.LogJson = False,
+    as_json: options.Json = False,
+) -> None:
+    """Measure many settings with the same noise: grids of options, resumable, by any number of processes.
+
+    \b
+    Examples:
+      tts sweep --grid candidates=1,2,4,8 selector=greedy,softmax --images 1000 --seeds 3 --out sweep
+      tts sweep --grid "candidates=32 start_scale=1,2,3" --grid "strategy=best-of-n candidates=2,4" --out st
+    """
+    from tts.evaluation.figures import MetricOptions
+    from tts.evaluation.sweep.config import BASE, SweepConfig
+    from tts.evaluation.sweep.run import run_sweep
+    from tts.sample_config import SampleConfig
+
+    given, files = locals(), tuple(map(str, weights or ()))
+    base = SampleConfig(**{**{key: given[key] for key in BASE if key in given}, "weights": files})
+    own = {key: value for key, value in given.items() if key in SweepConfig.__dataclass_fields__}
+    texts = {"out": str(out), "grids": tuple(grid or ()), "further": tuple(axes or ())}
+    metrics = MetricOptions(manifold=not no_manifold)
+    config = SweepConfig(**{**own, **texts, "base": base, "metrics": metrics})
+    with run_log("sweeping", log_json, "sets") as log:
+        summary = run_sweep(config, log.report, log.warn)
+    _report(summary, log_json, as_json)
+
+
+def _report(summary: SweepSummary, log_json: bool, as_json: bool) -> None:
+    """Remarks on stderr, then the table of all points, or JSON."""
+    from tts.engine.launch import Launch
+    from tts.evaluation.sweep.against_table import comparison_table
+    from tts.evaluation.sweep.overview import overview
+
+    if not Launch.from_environment().main:
+        return
+    for remark in summary.remarks:
+        say_note(remark, log_json)
+    tables = [overview(summary.results)]
+    if summary.comparison is not None:
+        tables.append(comparison_table(summary.comparison))
+    if as_json:
+        print_json(_json(summary))
+        return
+    for table in tables:
+        print_table(table.header, table.rows)
+    print(f"{len(summary.results.points)} points in {summary.results.folder}")
+
+
+def _json(summary: SweepSummary) -> dict[str, object]:
+    """The results, as in results.json, with the comparison."""
+    from tts.evaluation.sweep.reading import RESULTS
+    from tts.io import read_json
+
+    folder = summary.results.folder
+    comparison = None if summary.comparison is None else asdict(summary.comparison)
+    asked = {"points": summary.points, "seed_sets": summary.seed_sets, "made": summary.made}
+    return {"out": str(folder), **asked, "results": read_json(folder / RESULTS), "against": comparison}
