@@ -19,6 +19,7 @@ from tts_cli.list import list_names
 from tts_cli.pack import pack
 from tts_cli.plugins import show_plugins
 from tts_cli.sample import sample
+from tts_cli.sweep import sweep
 from tts_cli.train_scorer import train_scorer
 
 # In the order of the help page. A command's module imports what is heavy inside its functions.
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "collect": collect,
     "train-scorer": train_scorer,
     "eval": evaluate,
+    "sweep": sweep,
     "grid": grid,
     "pack": pack,
     "fetch": fetch,
