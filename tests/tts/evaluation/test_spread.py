@@ -1,0 +1,119 @@
+"""Intervals of all figures: what they cover, and on what they depend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tts.evaluation.compute import evaluate
+from tts.evaluation.features import Features
+from tts.evaluation.figures import Figures, MetricOptions, Reference
+
+NAMES = {
+    "fid",
+    "mean_diff2",
+    "trace_samples",
+    "two_trace_sqrt",
+    "sfid",
+    "inception_score",
+    "inception_score_single",
+    "precision",
+    "recall",
+    "accuracy",
+    "variance",
+}
+OPTIONS = MetricOptions(bootstrap=60, split=75, confidence=0.9)
+
+
+def _features(count: int, seed: int, shift: float = 0.0) -> Features:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(4, (count,), generator=generator)
+    pool = torch.randn(count, 8, generator=generator) + shift
+    pool[:, :4] += 1.5 * torch.eye(4)[labels]
+    spatial = torch.randn(count, 5, generator=generator) + pool[:, :5]
+    return Features(pool, spatial, 2 * pool[:, :4], labels)
+
+
+REFERENCE = Reference.of(_features(300, 10**6))
+SAMPLES = _features(150, 0, 0.3)
+
+
+def _figures(samples: Features, **changes: object) -> Figures:
+    return evaluate(samples, REFERENCE, replace(OPTIONS, **changes), True)  # type: ignore[arg-type]
+
+
+def test_every_figure_of_the_samples_has_an_interval_around_it() -> None:
+    found = _figures(SAMPLES)
+    assert set(found.intervals) == NAMES
+    for name, (low, high) in found.intervals.items():
+        assert low < getattr(found, name) < high, name
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_figures_of_other_samples() -> None:
+    """The mean figure of many sets lies in about 90 % of the intervals of single sets."""
+    sets = [_features(150, seed, 0.3) for seed in range(60)]
+    means = {name: np.mean([getattr(_figures(one, bootstrap=0), name) for one in sets]) for name in NAMES}
+    found = [_figures(one) for one in sets[:30]]
+    for name, mean in means.items():
+        inside = [low <= mean <= high for low, high in (one.intervals[name] for one in found)]
+        assert np.mean(inside) >= 0.7, name
+
+
+def test_intervals_are_as_wide_as_the_figures_vary() -> None:
+    sets = [_features(150, seed, 0.3) for seed in range(80)]
+    plain = [_figures(one, bootstrap=0) for one in sets]
+    found = [_figures(one) for one in sets[:10]]
+    for name in NAMES:
+        spread = np.std([getattr(one, name) for one in plain], ddof=1)
+        widths = [high - low for low, high in (one.intervals[name] for one in found)]
+        assert 0.7 < np.mean(widths) / (2 * 1.645 * spread) < 1.4, name
+
+
+def test_a_higher_confidence_is_wider() -> None:
+    narrow, wide = _figures(SAMPLES, confidence=0.5), _figures(SAMPLES, confidence=0.95)
+    for name in NAMES:
+        assert wide.intervals[name][0] < narrow.intervals[name][0], name
+        assert wide.intervals[name][1] > narrow.intervals[name][1], name
+
+
+def test_more_images_are_narrower() -> None:
+    few, many = _figures(SAMPLES), _figures(_features(1500, 1, 0.3))
+    for name in NAMES - {"recall"}:  # whose own variance grows where more of the reference is covered
+        widths = [high - low for low, high in (few.intervals[name], many.intervals[name])]
+        assert widths[1] < 0.6 * widths[0], name
+
+
+def test_the_seed_decides() -> None:
+    assert _figures(SAMPLES, seed=1) == _figures(SAMPLES, seed=1)
+    assert _figures(SAMPLES, seed=1).intervals != _figures(SAMPLES, seed=2).intervals
+
+
+def test_figures_are_the_same_without_intervals() -> None:
+    assert replace(_figures(SAMPLES), intervals={}) == _figures(SAMPLES, bootstrap=0)
+
+
+def test_what_the_samples_lack_has_no_interval() -> None:
+    bare = Features(SAMPLES.pool)
+    found = _figures(bare, manifold=False)
+    assert set(found.intervals) == {"fid", "mean_diff2", "trace_samples", "two_trace_sqrt"}
+
+
+def test_intervals_stay_in_range() -> None:
+    same = REFERENCE.features
+    assert same is not None
+    found = _figures(replace(same, logits=50 * torch.eye(4)[same.labels]))
+    assert found.intervals["precision"] == (1.0, 1.0)
+    assert found.intervals["accuracy"] == (1.0, 1.0)
+    assert found.intervals["fid"][0] == 0.0
+    assert found.intervals["recall"][1] <= 1.0
+
+
+@pytest.mark.parametrize("images", [2, 3, 7, 8])
+def test_few_images_have_intervals_too(images: int) -> None:
+    found = _figures(_features(images, 3), split=2)
+    assert ("recall" in found.intervals) == (images == 8)
+    assert all(np.isfinite(ends).all() for ends in found.intervals.values())
