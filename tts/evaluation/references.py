@@ -133,10 +133,13 @@ class OpenReference:
             found = share_source(self.source, extractor, crew, batch, progress)
         if not crew.main:
             return None
-        if self.stored is not None:
-            return Reference(self.stored.pool, self.stored.spatial, found)
-        assert found is not None
-        return Reference.of(found)
+        if self.stored is None:
+            assert found is not None
+            return Reference.of(found)
+        reference = Reference(self.stored.pool, self.stored.spatial, found)
+        if found is not None:
+            check_spatial(self.text, reference, found, extractor)
+        return reference
 
     def describe(self) -> dict[str, Any]:
         """Its identity: text, number of images, hash, and where the statistics for FID come from."""

@@ -35,7 +35,7 @@ Pictures = Callable[..., NDArray[np.uint8]]
 def stored(tmp_path: Path, pictures: Pictures) -> Path:
     """A reference file whose statistics are not those of its images."""
     path = tmp_path / "reference.npz"
-    statistics = {"mu": np.full(3, 7.0), "sigma": 4 * np.eye(3), "mu_s": np.zeros(18), "sigma_s": np.eye(18)}
+    statistics = {"mu": np.full(3, 7.0), "sigma": 4 * np.eye(3), "mu_s": np.zeros(6), "sigma_s": np.eye(6)}
     np.savez(path, arr_0=pictures(9), arr_1=np.arange(9), **statistics)
     return path
 
@@ -61,7 +61,7 @@ def test_stored_statistics_serve_distances_and_images_the_rest(
     assert reference.pool.mean.tolist() == [7.0] * 3
     np.testing.assert_array_equal(reference.pool.covariance, 4 * np.eye(3))
     assert reference.spatial is not None
-    assert len(reference.spatial.mean) == 18
+    assert len(reference.spatial.mean) == 6
     assert reference.features is not None
     assert reference.features.pool.tolist() == pictures(9).sum((1, 2)).tolist()
     assert describe_reference(str(stored)) == {
@@ -126,9 +126,14 @@ def test_statistics_of_other_features_are_refused(stored: Path, sums: Any, refus
         load_reference(str(stored), sums)
     sums.dimensions = 3
     reference = load_reference(str(stored), sums)
-    check_spatial("r", reference, Features(torch.zeros(2, 3), torch.zeros(2, 18)), sums)
+    check_spatial("r", reference, Features(torch.zeros(2, 3), torch.zeros(2, 6)), sums)
     check_spatial("r", reference, Features(torch.zeros(2, 3)), sums)
-    with refused("reference r has statistics of 18 spatial features, 'sums' gives 20"):
+    large = stored.with_name("large.npz")
+    with np.load(stored) as arrays:
+        np.savez(large, **{**arrays, "mu_s": np.zeros(7), "sigma_s": np.eye(7)})
+    with refused(f"reference {large} has statistics of 7 spatial features, 'sums' gives 6"):
+        load_reference(str(large), sums)
+    with refused("reference r has statistics of 6 spatial features, 'sums' gives 20"):
         check_spatial("r", reference, Features(torch.zeros(2, 3), torch.zeros(2, 20)), sums)
 
 
