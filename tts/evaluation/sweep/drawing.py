@@ -107,8 +107,13 @@ def panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def look(number: int) -> dict[str, Any]:
-    """Colour and marker of the n-th line."""
-    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+    """Colour and marker of the n-th line, which is thinner than those before it, so that all can be seen."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linewidth": max(1.4, 3.0 - 0.5 * number),
+        "markersize": max(5, 9 - 1.2 * number),
+    }
 
 
 def entitle(axes: Axes, text: str) -> None:

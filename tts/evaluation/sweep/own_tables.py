@@ -59,6 +59,9 @@ def strategies(sheet: Sheet) -> list[Table]:
     wanted = (*sheet.quality, m.PASSES, m.SCORER_CALLS, m.DECODER_CALLS, m.JUDGED, m.SECONDS)
     heads = {"method": [name for name, _ in rows]}
     said = "best of N judges finished images, LSRS maps of scales"
+    judges = {p.setting.image_scorer or "" for _, p in rows if not p.plain}
+    if any(judge.partition(":")[0] == sheet.results.features for judge in judges):
+        said += "; the judge is the network whose features are compared, which favours best of N"
     return sheet.listed("strategies", "Strategies", heads, [point for _, point in rows], wanted, said)
 
 

@@ -29,7 +29,9 @@ SMALLEST, LARGEST = 64, 160
 """Pixels a side of a cell: smaller images are enlarged, larger ones reduced, both by a whole factor."""
 
 GAP, TITLE, MARGIN, TEXT = 4, 26, 44, 15
-ROWS, COLUMNS = 8, 8
+ROWS, LARGE_ROWS, COLUMNS = 10, 6, 8
+"""Rows and columns of a grid at most; the rows of large images are fewer."""
+
 RANDOMISED_ROWS = 4
 
 
@@ -77,7 +79,8 @@ def _grid(
     if len(found) < 2:
         return []
     found = spaced(found, COLUMNS)
-    rows = min(ROWS, *(len(images) for _, images in found))
+    most = ROWS if resized(found[0][1][0]).shape[0] <= SMALLEST else LARGE_ROWS
+    rows = min(most, *(len(images) for _, images in found))
     classes = sheet.results.classes
     names = [str(row % classes) if classes else str(row) for row in range(rows)]
     pixels = assemble([text for text, _ in found], names, [images[:rows] for _, images in found])

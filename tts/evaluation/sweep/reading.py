@@ -65,13 +65,15 @@ class ResultPoint:
 class Results:
     """All points of a sweep in their order, and what was asked for.
 
-    ``base`` is the configuration that the points vary, ``title`` names the Frechet distance, ``classes`` is
-    their number, where the sweep says it: image i is of class i modulo that.
+    ``base`` is the configuration that the points vary, ``title`` names the Frechet distance,
+    ``features`` what makes its features. ``classes`` is their number, where the sweep says it: image i is of
+    class i modulo that.
     """
 
     folder: Path
     base: SampleConfig
     title: str
+    features: str
     reference: str
     images: int
     classes: int | None
@@ -99,6 +101,7 @@ def read_results(folder: Path) -> Results:
             folder=folder,
             base=base_config(sweep["base"]),
             title=sweep["features_title"],
+            features=sweep["features"]["name"],
             reference=sweep["reference"]["text"],
             images=sweep["images"],
             classes=sweep.get("identity", {}).get("backbone", {}).get("classes"),

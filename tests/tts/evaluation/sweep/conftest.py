@@ -77,7 +77,7 @@ class FakeSweep:
         self.folder = folder
         self.base = {**asdict(SampleConfig()), "image_scorer": "digits", **base}
         self.points: dict[str, dict[str, Any]] = {}
-        self.reference, self.title = "all", "FD"
+        self.reference, self.title, self.features = "all", "FD", "digits"
 
     def add(self, *sets: int, change: Callable[[Figures], Figures] = lambda f: f, **setting: Any) -> str:
         """Measure a point in some seed sets (0, 1 and 2); returns its id."""
@@ -108,6 +108,7 @@ class FakeSweep:
             "base": {k: list(v) if isinstance(v, tuple) else v for k, v in self.base.items()},
             "images": IMAGES,
             "features_title": self.title,
+            "features": {"name": self.features},
             "reference": {"text": self.reference},
             "identity": {"backbone": {"classes": CLASSES}},
         }

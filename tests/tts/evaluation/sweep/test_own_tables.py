@@ -50,6 +50,12 @@ def test_strategies_have_quality_and_cost(full_sweep: Any) -> None:
     assert (scored["LSRS M = 4"], scored["best of N = 4"]) == ("12", "0")
 
 
+def test_a_judge_that_makes_the_features_is_said_to_favour_best_of_n(full_sweep: Any) -> None:
+    assert "favours best of N" in tables(full_sweep)["strategies"].caption
+    full_sweep.features = "inception"
+    assert "favours" not in tables(full_sweep)["strategies"].caption
+
+
 def test_best_of_n_alone_still_has_the_plain_model(sweep: Any) -> None:
     sweep.add()
     sweep.add(candidates="2", strategy="best-of-n", image_scorer="digits")

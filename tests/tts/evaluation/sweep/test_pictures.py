@@ -49,9 +49,9 @@ def test_strips_are_put_in_the_columns_of_their_points(sweep: Any) -> None:
         id_ = sweep.add(**({} if m == "1" else {"candidates": m, **GREEDY}))
         sweep.strip(id_, 50 * (number + 1))
     grid = grids(sweep)["m"]
-    cells = centres(grid.pixels, 3, 8)
+    cells = centres(grid.pixels, 3, 10)
     assert (cells[..., 0] == np.array([50, 150, 100])).all()  # plain, M = 2, M = 8
-    assert (cells[..., 1] == np.arange(8)[:, None]).all()
+    assert (cells[..., 1] == np.arange(10)[:, None]).all()
     assert "class at the left" in grid.caption
 
 
@@ -65,7 +65,7 @@ def test_starts_are_shown_at_the_largest_m(full_sweep: Any) -> None:
         if p["setting"]["selector"] in (None, "greedy") and p["setting"]["strategy"] == "lsrs"
     }
     expected = [numbers[("1", None)], *(numbers[("32", start)] for start in (1, 2, 3, 4))]
-    assert (centres(grid.pixels, 5, 8)[..., 0] == np.array(expected)).all()
+    assert (centres(grid.pixels, 5, 10)[..., 0] == np.array(expected)).all()
 
 
 def test_points_without_a_picture_have_no_column(sweep: Any) -> None:
@@ -73,14 +73,14 @@ def test_points_without_a_picture_have_no_column(sweep: Any) -> None:
     sweep.strip(ids[0], 1)
     assert grids(sweep) == {}
     sweep.strip(ids[2], 2)
-    assert (centres(grids(sweep)["m"].pixels, 2, 8)[..., 0] == np.array([1, 2])).all()
+    assert (centres(grids(sweep)["m"].pixels, 2, 10)[..., 0] == np.array([1, 2])).all()
 
 
 def test_pictures_of_another_seed_set_have_other_noise_and_no_column(sweep: Any) -> None:
     ids = [sweep.add(0, 1), sweep.add(1, candidates="2", **GREEDY), sweep.add(0, candidates="4", **GREEDY)]
     for number, id_ in enumerate(ids):
         sweep.strip(id_, number)
-    assert (centres(grids(sweep)["m"].pixels, 2, 8)[..., 0] == np.array([0, 2])).all()
+    assert (centres(grids(sweep)["m"].pixels, 2, 10)[..., 0] == np.array([0, 2])).all()
 
 
 def test_a_strip_that_is_none_is_named(sweep: Any, refused: Any) -> None:
