@@ -46,8 +46,8 @@ class SweepConfig:
     threads: int | None = None
     lease: float = LEASE
 
-    def parse(self) -> tuple[tuple[Grid, ...], tuple[int, ...]]:
-        """The grids and the seed sets, once all numbers are checked."""
+    def check(self) -> None:
+        """Refuse numbers out of range."""
         check_images(self.images)
         for name, value in (("batch-size", self.base.batch_size), ("threads", self.threads)):
             if value is not None and value < 1:
@@ -56,6 +56,9 @@ class SweepConfig:
             raise UsageError(
                 f"lease {self.lease} must be a number of seconds above 0; the default is {LEASE:g}"
             )
+
+    def parse(self) -> tuple[tuple[Grid, ...], tuple[int, ...]]:
+        """The grids and the seed sets."""
         return parse_grids(self.grids, self.further), parse_sets(self.seeds)
 
     @property

@@ -38,13 +38,13 @@ def format_duration(seconds: float) -> str:
 
 
 class Clock:
-    """Seconds of work on a tune, those of earlier processes included."""
+    """Seconds of work on a tune; ``spent`` are those of processes before this one."""
 
     def __init__(self, spent: float = 0.0, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
-        self._began = now() - spent
+        self.spent = spent
+        self._now, self._began = now, now()
 
     @property
     def elapsed(self) -> float:
         """Seconds so far."""
-        return self._now() - self._began
+        return self.spent + self._now() - self._began

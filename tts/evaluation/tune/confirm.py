@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from tts.evaluation.paired import Interval, paired_interval
+from tts.evaluation.tune.budget import SLACK
 from tts.evaluation.tune.desk import Desk, Half
 from tts.evaluation.tune.halving import MOST_IMAGES, whole_classes
 from tts.evaluation.tune.objective import Objective
@@ -25,6 +26,12 @@ SETS, MOST_SETS = 5, 20
 
 ENOUGH = 10
 """So many times the least images of a measurement are made for each set before there are more sets."""
+
+SURE = 0.9
+"""The part of the time that is planned with, since machines do not always keep their speed."""
+
+NEEDED_SLACK = 0.15
+"""The part of the budget by which the first sets, without which there is no verdict, may exceed it."""
 
 MARGIN = 0.05
 """A gain below this part of the plain model's figure is not worth a selection's time."""
@@ -99,7 +106,8 @@ def confirm(desk: Desk, space: Space, winner: Arm, baselines: tuple[Arm, ...], p
     for seed_set in () if trial.closed else trial.seed_sets:
         rows = trial.rows.setdefault(seed_set, [])
         todo = trial.arms[len(rows) :]
-        if not desk.fits(ledger.speeds(space).all(todo) * trial.images, desk.budget):
+        slack = SLACK if len(trial.complete) >= SETS else NEEDED_SLACK
+        if not desk.fits(ledger.speeds(space).all(todo) * trial.images, desk.budget, slack):
             break
         for arm in todo:
             rows.append(desk.measure(arm, seed_set, trial.images, Half.CONFIRM))
@@ -111,7 +119,7 @@ def confirm(desk: Desk, space: Space, winner: Arm, baselines: tuple[Arm, ...], p
 
 def plan_trial(winner: Arm, baselines: tuple[Arm, ...], seconds: float, speeds: Speeds, plan: Plan) -> Trial:
     """How many sets of how many images fit into some seconds: five at least, then more images, then sets."""
-    each = speeds.all((*baselines, winner))
+    each = speeds.all((*baselines, winner)) / SURE
     sets = max(SETS, min(MOST_SETS, int(seconds / each / (ENOUGH * plan.floor))))
     images = max(plan.floor, min(MOST_IMAGES, int(seconds / each / sets)))
     seed_sets = tuple(range(plan.first_seed_set, plan.first_seed_set + sets))

@@ -65,6 +65,6 @@ class Desk:
         """Seconds from now until a time of this tune's clock."""
         return until - self.clock.elapsed
 
-    def fits(self, seconds: float, until: float) -> bool:
-        """Whether something that takes so long may begin: it may exceed its time by a little."""
-        return seconds <= self.left(until) + SLACK * self.budget
+    def fits(self, seconds: float, until: float, slack: float = SLACK) -> bool:
+        """Whether something that takes so long may begin: it may exceed its time by a part of the budget."""
+        return seconds <= self.left(until) + slack * self.budget

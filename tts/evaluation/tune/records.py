@@ -137,3 +137,16 @@ class Ledger:
             list(map(Rung.of, record["rungs"])),
             None if trial is None else Trial.of(trial),
         )
+
+
+def made(ledger: Ledger) -> int:
+    """Number of measurements so far."""
+    confirmed = sum(map(len, ledger.trial.rows.values())) if ledger.trial else 0
+    return len(ledger.probes) + sum(len(rung.rows) for rung in ledger.rungs) + confirmed
+
+
+def expected(ledger: Ledger) -> int:
+    """Number of measurements that there will be, as far as it is decided."""
+    confirming = len(ledger.trial.seed_sets) * len(ledger.trial.arms) if ledger.trial else 0
+    rungs = sum(len(rung.rows) if rung.closed else len(rung.arms) for rung in ledger.rungs)
+    return len(ledger.probes) + rungs + confirming

@@ -54,9 +54,13 @@ class Search:
         for number in range(shape.rungs):
             if number == len(desk.ledger.rungs) and not self._open(desk, shape, number):
                 break
-            self._measure(desk, number)
-            if all(arm.plain for arm in desk.ledger.rungs[number].arms):
-                raise RunError("the time ran out with nothing but the plain model measured; raise --budget")
+            rung = desk.ledger.rungs[number]
+            if not rung.closed:
+                self._measure(desk, rung)
+                if number == 0:
+                    self._measure_selecting(desk, rung, shape.count)
+                rung.closed = True
+                desk.write()
         last = desk.ledger.rungs[-1]
         best = ranked(last, desk.objective, self.limit, plain=False)[0]
         plain = ranked(last, desk.objective, self.limit, plain=True)[:BASELINES]
@@ -72,7 +76,7 @@ class Search:
     def _lay_out(self, desk: Desk) -> Shape:
         """Choose how many arms are tried, or refuse a budget that is too small for an answer."""
         speeds = desk.ledger.speeds(self.space)
-        arms = self._arms(speeds)
+        arms = self._arms(speeds, self.space)
         plain = speeds.all(self.space.plain)
         shape = first_shape(desk.left(SEARCH_SHARE * desk.budget), self.floor, arms, plain, speeds)
         typical = speeds.all(arms) / len(arms) + BASELINES * speeds.guided
@@ -88,9 +92,9 @@ class Search:
         desk.write()
         return desk.ledger.shape
 
-    def _arms(self, speeds: Speeds) -> list[Arm]:
+    def _arms(self, speeds: Speeds, space: Space) -> list[Arm]:
         """Arms with selection that are expected to keep to the limit, in the order of the design."""
-        arms = [arm for arm in self.space.arms(DRAWN, self.seed) if self.limit.allows(speeds, arm)]
+        arms = [arm for arm in space.arms(DRAWN, self.seed) if self.limit.allows(speeds, arm)]
         if not arms:
             raise UsageError(
                 f"no setting is expected to keep to --max-overhead {self.limit.overhead:g}; allow more"
@@ -99,12 +103,11 @@ class Search:
 
     def _open(self, desk: Desk, shape: Shape, number: int) -> bool:
         """Decide the arms and images of the next rung; false if there is no time for one that tells more."""
-        speeds, rungs = desk.ledger.speeds(self.space), desk.ledger.rungs
-        if number == 0:
-            arms: Sequence[Arm] = (*self.space.plain, *self._arms(speeds)[: shape.count])
-            images = shape.images
-        else:
-            before = rungs[-1]
+        rungs = desk.ledger.rungs
+        arms: Sequence[Arm] = self.space.plain
+        images = shape.images
+        if number:
+            before, speeds = rungs[-1], desk.ledger.speeds(self.space)
             seconds = desk.left(SEARCH_SHARE * desk.budget) / (shape.rungs - number)
             arms = thinned(before.images, seconds, self._survivors(desk, before), speeds)
             last = number == shape.rungs - 1
@@ -120,18 +123,30 @@ class Search:
         orders = (ranked(rung, desk.objective, self.limit, plain) for plain in (True, False))
         return [arm for order in orders for arm in survivors(order)]
 
-    def _measure(self, desk: Desk, number: int) -> None:
+    def _measure_selecting(self, desk: Desk, rung: Rung, count: int) -> None:
+        """In the first rung, once the plain arms are measured: those that are promising by them."""
+        if all(arm.plain for arm in rung.arms):
+            space = self._promising(ranked(rung, desk.objective, self.limit, plain=True)[0])
+            rung.arms = (*rung.arms, *self._arms(desk.ledger.speeds(self.space), space)[:count])
+            desk.write()
+            self._measure(desk, rung)
+        rung.arms = tuple(row.arm for row in rung.rows)  # of the others nothing is known
+        if all(arm.plain for arm in rung.arms):
+            raise RunError("the time ran out with nothing but the plain model measured; raise --budget")
+
+    def _promising(self, best: Arm) -> Space:
+        """The space with guidance up to one step above the best plain arm's.
+
+        Selection does a part of what guidance does, so it wants less of it.
+        """
+        cfgs = self.space.cfgs
+        return replace(self.space, cfgs=cfgs[: cfgs.index(best.cfg) + 2])
+
+    def _measure(self, desk: Desk, rung: Rung) -> None:
         """Measure the arms of a rung as far as the time for the search allows."""
-        rung = desk.ledger.rungs[number]
-        if rung.closed:
-            return
         speeds = desk.ledger.speeds(self.space)
         for arm in rung.arms[len(rung.rows) :]:
             if not desk.fits(speeds.of(arm) * rung.images, SEARCH_SHARE * desk.budget):
                 break
             rung.rows.append(desk.measure(arm, rung.seed_set, rung.images, Half.SEARCH))
             desk.write()
-        if number == 0:  # of the others nothing is known
-            rung.arms = tuple(row.arm for row in rung.rows)
-        rung.closed = True
-        desk.write()

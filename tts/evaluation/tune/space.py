@@ -52,8 +52,11 @@ class Arm:
 
     def applied(self, base: SampleConfig) -> SampleConfig:
         """The configuration that makes its images; a field that makes no difference stays as it is."""
-        fields = {key: value for key, value in self.setting().items() if value is not None}
-        return replace(base, **fields)
+        return replace(base, **self.named())
+
+    def named(self) -> dict[str, Any]:
+        """The fields that make a difference."""
+        return {key: value for key, value in self.setting().items() if value is not None}
 
     def setting(self) -> dict[str, Any]:
         """The fields as ``SampleConfig`` has them, for records."""

@@ -41,7 +41,8 @@ def probe_arms(space: Space) -> tuple[Arm, ...]:
 
 def speeds_of(space: Space, probes: Sequence[Row], later: Iterable[Row]) -> Speeds:
     """The speeds that the rows of ``probe_arms`` show, and those of arms that were measured ``later``."""
-    _, unguided, guided, selecting = (row.seconds / row.cost.images for row in probes)
+    first, unguided, second, selecting = (row.seconds / row.cost.images for row in probes)
+    guided = min(first, second)
     scoring = max(0.0, selecting - guided) / space.scored(probes[-1].arm)
     known = {row.arm: row.seconds / row.cost.images for row in later}
     return Speeds(space, guided, unguided, scoring, known)

@@ -52,6 +52,15 @@ def test_rungs_have_fewer_arms_more_images_and_seed_sets_of_their_own(bench: Any
     assert len(set(sets)) == len(sets)
 
 
+def test_selection_is_tried_with_guidance_up_to_a_step_above_the_plain_models_best(
+    bench: Any, tuned: Tune
+) -> None:
+    made = tuned(bench(lambda arm: 1.0 + abs(arm.cfg - 0.5), noise=0.1), 120)
+    first = made.ledger.rungs[0].arms
+    assert {arm.cfg for arm in first if arm.plain} == {0.0, 0.25, 0.5, 1.0, 1.5, 3.0, 5.0}
+    assert {arm.cfg for arm in first if not arm.plain} == {0.0, 0.25, 0.5, 1.0}
+
+
 def test_the_search_never_sees_what_confirms(bench: Any, tuned: Tune) -> None:
     calls = tuned(bench(weak_model), 300).bench.calls
     searched = {seed_set for _, seed_set, _, half in calls if half is Half.SEARCH}
