@@ -58,10 +58,10 @@ def run_sweep(
     Without grids the folder's results are only summed up, and compared.
     """
     launch = Launch.from_environment()
-    set_threads(config.threads, launch)
     store, once = Store(Path(config.out)), Once(warn)
     labs: list[Lab] = []  # rank 0 needs its own to check what is asked for
     plan = agree(launch, lambda: open_sweep(config, store, labs, once))
+    set_threads(config.threads, launch)
     made = 0
     with Worker(store.work, config.lease) as worker, Stop() as stop:
         worker.begin()
@@ -99,7 +99,13 @@ def set_threads(threads: int | None, launch: Launch) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     elif launch.local_world > 1:
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // launch.local_world))
+        torch.set_num_threads(max(1, cores() // launch.local_world))
+
+
+def cores() -> int:
+    """Cores that this process may use, as far as the system says."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def make_lab(config: SweepConfig, say: Say) -> Lab:
@@ -112,6 +118,7 @@ def make_lab(config: SweepConfig, say: Say) -> Lab:
 
 def open_sweep(config: SweepConfig, store: Store, labs: list[Lab], say: Say) -> Plan:
     """The plan, checked and added to what the folder holds; without grids it has no points."""
+    config.check()
     store.check()
     if config.grids or config.further:
         config.parse()
