@@ -40,9 +40,10 @@ def doubts(samples: Features, reference: Reference, options: MetricOptions) -> I
     """One line for each thing that makes figures of these sets doubtful."""
     images, features = samples.pool.shape
     if images <= features:
+        remedy = "use more images" if options.extrapolate else "use more images, or --extrapolate"
         yield (
             f"{images} images for {features} features: their covariance is singular and the FID is biased"
-            " upwards; use more images, or --extrapolate"
+            f" upwards; {remedy}"
         )
     if _few(reference.pool):
         yield (
