@@ -18,9 +18,11 @@ from tts_cli.group import RootGroup
 from tts_cli.list import list_names
 from tts_cli.pack import pack
 from tts_cli.plugins import show_plugins
+from tts_cli.report import report
 from tts_cli.sample import sample
 from tts_cli.sweep import sweep
 from tts_cli.train_scorer import train_scorer
+from tts_cli.tune import tune
 
 # In the order of the help page. A command's module imports what is heavy inside its functions.
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -29,7 +31,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-scorer": train_scorer,
     "eval": evaluate,
     "sweep": sweep,
+    "tune": tune,
     "grid": grid,
+    "report": report,
     "pack": pack,
     "fetch": fetch,
     "convert": convert,
