@@ -5,14 +5,15 @@ BIN := $(VENV)/bin
 BACKBONE ?= var-digits
 DEMO_OUT ?= demo-out$(if $(filter-out var-digits,$(BACKBONE)),-$(BACKBONE))
 
-.PHONY: help demo test test-slow test-all lint format clean
+.PHONY: help demo test test-slow test-browser test-all lint format clean
 
 help:
 	@echo "make demo       LSRS on handwritten digits, end to end: table and picture in $(DEMO_OUT)/"
 	@echo "                (BACKBONE=flexvar-digits or var-digits-l for another model)"
 	@echo "make test       the tests"
 	@echo "make test-slow  the tests that take gigabytes or minutes"
-	@echo "make test-all   both"
+	@echo "make test-browser  the tests that open a page in Chromium"
+	@echo "make test-all   all of them"
 	@echo "make lint       ruff and mypy"
 
 $(BIN)/.ready: pyproject.toml constraints.txt
@@ -25,12 +26,15 @@ demo: $(BIN)/.ready
 	PATH="$(abspath $(BIN)):$$PATH" bash benchmarks/demo.sh $(DEMO_OUT) $(BACKBONE)
 
 test: $(BIN)/.ready
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not browser"
 
 test-slow: $(BIN)/.ready
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not browser"
 
-test-all: test test-slow
+test-browser: $(BIN)/.ready
+	$(BIN)/python -m pytest -m browser
+
+test-all: test test-slow test-browser
 
 lint: $(BIN)/.ready
 	$(BIN)/ruff check .
