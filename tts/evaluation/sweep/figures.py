@@ -29,6 +29,10 @@ from tts.evaluation.sweep.tables import Table
 from tts.io import read_json, write_json
 
 INDEX = "figures.json"
+NO_PLOTS = (
+    "no plots are drawn, since matplotlib is not installed; run pip install 'scalewise-tts[demo]' and then"
+    " the command again"
+)
 
 Warn = Callable[[str], None]
 
@@ -74,11 +78,21 @@ def write_figures(folder: Path, warn: Warn = lambda message: None) -> list[Entry
         with style():
             entries += [_plot(folder, plot) for plot in _plots(sheet)]
     else:
-        warn("matplotlib is not installed, so there are no plots; run pip install 'scalewise-tts[demo]'")
+        warn(NO_PLOTS)
     entries += [_grid(folder, grid) for grid in sweep_grids(sheet)]
     entries += _randomised(folder, results, model, warn)
     write_json(folder / INDEX, [entry.to_json() for entry in entries])
     return entries
+
+
+def lacks_plots(folder: Path) -> bool:
+    """Whether matplotlib is there and the index lists no plot, as after a run without it."""
+    if not can_draw():
+        return False
+    try:
+        return not any(entry["kind"] == "plot" for entry in read_json(folder / INDEX))
+    except (TtsError, KeyError, TypeError):
+        return True
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from tts.evaluation.sweep.store import Store
 from tts.io import read_json
 
 FIGURES_FILE = "figures.json"
-NO_PICTURES = "no tables and plots without matplotlib; install scalewise-tts[demo] and run the command again"
 
 
 def sum_up(store: Store, worker: Worker, device: torch.device) -> tuple[str, ...]:
@@ -27,7 +26,7 @@ def sum_up(store: Store, worker: Worker, device: torch.device) -> tuple[str, ...
             raise RunError(f"{store.folder} was removed while it was in use; start the sweep again")
         if not _fresh(store, record):
             write_results(store, record, device)
-        if _older(store.folder / FIGURES_FILE, store.folder / JSON_FILE):
+        if _older(store.folder / FIGURES_FILE, store.folder / JSON_FILE) or _lacks_plots(store.folder):
             return _draw(store.folder)
         return ()
     finally:
@@ -59,13 +58,17 @@ def _older(path: Path, other: Path) -> bool:
     return not path.exists() or path.stat().st_mtime < other.stat().st_mtime
 
 
+def _lacks_plots(folder: Path) -> bool:
+    """Whether plots can be drawn only now, since matplotlib was missing before."""
+    from tts.evaluation.sweep.figures import lacks_plots
+
+    return lacks_plots(folder)
+
+
 def _draw(folder: Path) -> tuple[str, ...]:
-    """Tables, plots and grids, where what draws them is installed."""
-    try:
-        import matplotlib as _  # noqa: F401
-    except ImportError:
-        return (NO_PICTURES,)
+    """Tables, plots and grids; the notes say what could not be made."""
     from tts.evaluation.sweep.figures import write_figures
 
-    write_figures(folder)
-    return ()
+    notes: list[str] = []
+    write_figures(folder, notes.append)
+    return tuple(notes)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tts.evaluation.sweep import figures
-from tts.evaluation.sweep.figures import write_figures
+from tts.evaluation.sweep.figures import lacks_plots, write_figures
 from tts.io import read_json
 
 GREEDY = {"selector": "greedy", "start_scale": 2, "end_scale": 4}
@@ -72,6 +72,11 @@ def test_without_matplotlib_tables_and_pictures_still_appear(
     assert {entry.kind for entry in entries} == {"table", "grid"}
     assert len(said) == 1
     assert "scalewise-tts[demo]" in said[0]
+    assert not lacks_plots(small.folder)  # none can be drawn
+    monkeypatch.undo()
+    assert lacks_plots(small.folder)
+    write_figures(small.folder)
+    assert not lacks_plots(small.folder)
 
 
 def test_a_backbone_that_cannot_be_built_costs_a_warning(small: Any) -> None:
