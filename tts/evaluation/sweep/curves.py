@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from tts.config import FIRST_SELECTED
+from tts.evaluation.sweep.curve_names import m_name, method, selector_name, short_names
 from tts.evaluation.sweep.point import BEST_OF_N, LSRS
 from tts.evaluation.sweep.reading import ResultPoint, Results
 from tts.manager import get_plugins
@@ -24,6 +24,8 @@ CONTEXT = ("cfg", "top_k", "top_p", "schedule", "guidance")
 
 METHOD = ("scorer", "selector", "start_scale", "end_scale", "top_k_select", "temperature")
 """What decides how one is chosen; a field that a setting leaves open fits any value."""
+
+LAST = "last"
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,18 @@ class Curves:
         """The base's value if points have it, else the most frequent one, the first of equals."""
         chosen = [point for point in self.results.points if not point.plain]
         points = self.results.points if key in CONTEXT else chosen
-        values = [getattr(point.setting, key) for point in points]
+        values = [value_of(point, key) for point in points]
         if key in METHOD:
             values = [value for value in values if value is not None]
         if base.get(key) in values or not values:
             return base.get(key)
         return Counter(values).most_common(1)[0][0]
+
+    @property
+    def span(self) -> str:
+        """The scales that are usually selected, in words."""
+        first, last = self.usual["start_scale"], self.usual["end_scale"]
+        return f"from scale {first} on" if last in (LAST, None) else f"from scale {first} to {last}"
 
     @cached_property
     def plain(self) -> ResultPoint | None:
@@ -88,7 +96,7 @@ class Curves:
             for point in self.in_context(context)
             if point.setting.strategy == strategy
             and (point.candidates or 0) > 1
-            and all(getattr(point.setting, key) in (None, value) for key, value in wanted.items())
+            and all(value_of(point, key) in (None, value) for key, value in wanted.items())
         ]
 
     def with_plain(self, points: Sequence[ResultPoint]) -> list[ResultPoint]:
@@ -132,7 +140,7 @@ class Curves:
 
     def starts(self) -> list[Curve]:
         """A curve by ST for each M that has two at least, the largest M last."""
-        found = group(sorted(self.selected("start_scale"), key=candidates), _m)
+        found = group(sorted(self.selected("start_scale"), key=candidates), m_name)
         curves = [Curve.of(name, some, lambda p: p.setting.start_scale) for name, some in found.items()]
         return [curve for curve in curves if len(curve.x) > 1]
 
@@ -140,7 +148,7 @@ class Curves:
         """A curve by k of top-k selection for each M that has two at least; k = 1 is greedy selection."""
         points = self.selected("top_k_select", selector="topk")
         points += [p.where(top_k_select=1) for p in self.selected(selector="greedy")]
-        found = group(sorted(points, key=candidates), _m)
+        found = group(sorted(points, key=candidates), m_name)
         curves = [Curve.of(name, some, lambda p: p.setting.top_k_select) for name, some in found.items()]
         return [curve for curve in curves if len(set(curve.x) - {1.0}) > 1]
 
@@ -178,12 +186,19 @@ def defaults(base: SampleConfig) -> dict[str, Any]:
     """The base's fields, with what the backbone's spec says for those that are left open."""
     found = {key: getattr(base, key, None) for key in (*CONTEXT, *METHOD)}
     spec = next((s for s, _ in get_plugins().backbones if base.backbone in (s.name, *s.aliases)), None)
-    known: dict[str, Any] = {"start_scale": FIRST_SELECTED}
+    known: dict[str, Any] = {"start_scale": FIRST_SELECTED, "end_scale": LAST}
     if spec is not None:
         known |= {key: getattr(spec.sampling, key) for key in ("cfg", "top_k", "top_p")}
-        known["scorer"] = spec.default_scorer
+        known |= {"scorer": spec.default_scorer, "guidance": spec.guidance[0].name}
+        known["schedule"] = ",".join(map(str, spec.schedule))
     automatic = {key for key, value in found.items() if value in (None, "auto")}
     return {key: known.get(key) if key in automatic else value for key, value in found.items()}
+
+
+def value_of(point: ResultPoint, key: str) -> Any:
+    """A field of a point's setting; the last scale, whose number depends on the schedule, is ``LAST``."""
+    value = getattr(point.setting, key)
+    return LAST if key == "end_scale" and value == len(point.setting.schedule.split(",")) else value
 
 
 def candidates(point: ResultPoint) -> int:
@@ -197,49 +212,3 @@ def group(points: Iterable[ResultPoint], name: Callable[[ResultPoint], str]) -> 
     for point in points:
         found.setdefault(name(point), []).append(point)
     return found
-
-
-def _m(point: ResultPoint) -> str:
-    return f"M = {point.candidates}"
-
-
-def method(point: ResultPoint, selector: bool = False) -> str:
-    """How a point chooses, in a few words."""
-    if point.plain:
-        return "plain"
-    return _m(point) + (f", {point.setting.selector}" if selector else "")
-
-
-def selector_name(points: Sequence[ResultPoint]) -> Callable[[ResultPoint], str]:
-    """Names of selectors, with k where it matters and the temperature where it varies."""
-    temperatures: dict[str | None, set[float]] = {}
-    for point in points:
-        if point.setting.temperature is not None:
-            temperatures.setdefault(point.setting.selector, set()).add(point.setting.temperature)
-
-    def name(point: ResultPoint) -> str:
-        setting = point.setting
-        parts = [setting.selector or "?"]
-        if setting.top_k_select is not None:
-            parts.append(f"k = {setting.top_k_select}")
-        if temperatures.get(setting.selector, set()) - {1.0}:
-            parts.append(f"T = {setting.temperature:g}")
-        return ", ".join(parts)
-
-    return name
-
-
-def short_names(texts: Sequence[str]) -> dict[str, str]:
-    """Names for scorers given as text: a file goes by its folder or its stem while those are distinct."""
-    short = {text: _short(text) for text in texts}
-    doubled = {name for name, times in Counter(short.values()).items() if times > 1}
-    return {text: text if name in doubled else name for text, name in short.items()}
-
-
-def _short(text: str) -> str:
-    name, colon, argument = text.partition(":")
-    path = Path(argument if colon else text)
-    if path.suffix not in (".safetensors", ".pth", ".pt") and "/" not in str(path):
-        return text
-    stem = path.parent.name if path.stem in ("scorer", "") and path.parent.name else path.stem
-    return f"{name}:{stem}" if colon and name != "learned" else stem

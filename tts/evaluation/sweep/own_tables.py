@@ -34,7 +34,7 @@ def selectors(sheet: Sheet) -> list[Table]:
     curves = sheet.curves.selectors()
     if len(curves) < 2:
         return []
-    said = f"Selection from scale {sheet.curves.usual['start_scale']} on"
+    said = f"Selection {sheet.curves.span}"
     tables = []
     for measure in (sheet.names.fid, sheet.second, measures.RECALL):
         columns = [(f"{curve.name}:", curve, measure) for curve in curves]

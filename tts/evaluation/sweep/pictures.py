@@ -58,7 +58,7 @@ def sweep_grids(sheet: Sheet) -> Iterator[Grid]:
     curves = sheet.curves
     rule = f"{curves.usual['selector']} selection"
     by_m = [("plain" if p.plain else f"M = {p.candidates}", p) for p in curves.by_candidates().points]
-    said = f"{rule} from scale {curves.usual['start_scale']} on, M from left to right"
+    said = f"{sheet.rule}, M from left to right"
     yield from _grid(sheet, "m", "Images against M", said, by_m)
     for curve in curves.starts()[-1:]:
         by_start = [(f"ST = {p.setting.start_scale}", p) for p in curve.points]

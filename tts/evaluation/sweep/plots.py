@@ -47,7 +47,7 @@ def all_plots(sheet: Sheet) -> Iterator[Plot]:
 def by_candidates(sheet: Sheet) -> list[Plot]:
     """Figure 3, left: quality against M, a line a selector."""
     curves = sheet.curves.selectors()
-    said = f"M candidates at each scale from {sheet.curves.usual['start_scale']} on; M = 1 is the plain model"
+    said = f"M candidates at each scale {sheet.curves.span}; M = 1 is the plain model"
     return _against(sheet, "m", "Quality against M", said, "figure 3", curves, "candidates M", log=True)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tts.building import Model
 from tts.errors import CheckpointError, RunError, TtsError
-from tts.evaluation.sweep.curves import short_names
+from tts.evaluation.sweep.curve_names import short_names
 from tts.evaluation.sweep.reading import Results
 from tts.evaluation.sweep.scorer_maps import Maps, generated_maps, real_maps
 from tts.interfaces import Backbone, Proposals, Scorer

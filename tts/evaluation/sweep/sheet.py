@@ -45,8 +45,7 @@ class Sheet:
     @property
     def rule(self) -> str:
         """The usual way to select, in words."""
-        usual = self.curves.usual
-        return f"{usual['selector']} selection from scale {usual['start_scale']} on"
+        return f"{self.curves.usual['selector']} selection {self.curves.span}"
 
     def scorer_name(self, curve: Curve) -> str:
         """The name of a curve of one scorer, with the loss of its training unless the name says it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tts.evaluation.sweep.curves import Curves, short_names
+from tts.evaluation.sweep.curves import LAST, Curves
 from tts.evaluation.sweep.reading import read_results
 
 GREEDY = {"scorer": "learned", "selector": "greedy", "start_scale": 2, "end_scale": 4}
@@ -18,7 +18,7 @@ def test_the_usual_values_are_those_of_the_base_or_the_backbone(full_sweep: Any)
     usual = curves(full_sweep).usual
     assert usual["cfg"] == 1.5
     assert usual["scorer"] == "learned"
-    assert (usual["selector"], usual["start_scale"], usual["end_scale"]) == ("greedy", 2, 4)
+    assert (usual["selector"], usual["start_scale"], usual["end_scale"]) == ("greedy", 2, LAST)
 
 
 def test_a_base_with_settings_of_its_own_is_usual(sweep: Any) -> None:
@@ -122,15 +122,32 @@ def test_texts_keep_the_order_of_the_sweep(sweep: Any) -> None:
     assert [p.setting.schedule for p in points] == ["1,2,3,4", "1,2,4", "1,3,4"]
 
 
+def test_the_last_scale_is_the_last_one_of_every_schedule(sweep: Any) -> None:
+    sweep.base |= {"backbone": "flexvar-digits"}
+    for schedule, last in (("1,2,3,4", 4), ("1,2,4", 3)):
+        sweep.add(schedule=schedule)
+        sweep.add(candidates="8", **{**GREEDY, "schedule": schedule, "end_scale": last})
+    assert [len(points) for points in curves(sweep).varied("schedule").values()] == [2, 2]
+    assert curves(sweep).span == "from scale 2 on"
+
+
+def test_an_earlier_last_scale_is_another_curve(sweep: Any) -> None:
+    sweep.add()
+    for last in (3, 4):
+        for m in ("2", "4"):
+            sweep.add(candidates=m, **{**GREEDY, "end_scale": last})
+    found = curves(sweep)
+    assert {p.setting.end_scale for p in found.by_candidates().points[1:]} == {4}
+    assert {name: curve.x for name, curve in zip("24", found.along("end_scale"), strict=True)} == {
+        "2": (3, 4),
+        "4": (3, 4),
+    }
+    sweep.base |= {"end_scale": 3}
+    assert {p.setting.end_scale for p in curves(sweep).by_candidates().points[1:]} == {3}
+    assert curves(sweep).span == "from scale 2 to 3"
+
+
 def test_points_of_another_guidance_stay_out_of_the_other_curves(full_sweep: Any) -> None:
     found = curves(full_sweep)
     for curve in (found.by_candidates(), *found.selectors(), *found.starts(), *found.best_of_n()):
         assert {p.setting.cfg for p in curve.points} == {1.5}
-
-
-def test_files_of_scorers_have_short_names() -> None:
-    assert short_names(["learned", "likelihood"]) == {"learned": "learned", "likelihood": "likelihood"}
-    texts = ["runs/pairwise/scorer.safetensors", "learned:runs/b/other.safetensors", "mine:x.safetensors"]
-    assert list(short_names(texts).values()) == ["pairwise", "other", "mine:x"]
-    same = ["a/best/scorer.safetensors", "b/best/scorer.safetensors"]
-    assert list(short_names(same).values()) == same

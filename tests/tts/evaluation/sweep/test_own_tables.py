@@ -72,7 +72,8 @@ def test_schedules_are_an_axis_of_texts(sweep: Any) -> None:
     sweep.base |= {"backbone": "flexvar-digits"}
     for schedule in ("1,2,3,4", "1,2,4"):
         sweep.add(schedule=schedule)
-        sweep.add(candidates="8", **{**GREEDY, "schedule": schedule})
+        last = schedule.count(",") + 1
+        sweep.add(candidates="8", **{**GREEDY, "schedule": schedule, "end_scale": last})
     table = tables(sweep)["schedule"]
     assert column(table, "schedule") == ["1,2,3,4", "1,2,4"] * 2
 
