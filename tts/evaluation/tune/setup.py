@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tts.errors import UsageError
 from tts.evaluation.references import open_reference
 from tts.evaluation.sweep.lab import Lab
+from tts.evaluation.sweep.run import Once
 from tts.evaluation.tune.config import Asked, TuneConfig
 from tts.evaluation.tune.halving import floor_images
 from tts.evaluation.tune.space import Space, make_space
@@ -43,15 +44,15 @@ class Setup:
 def set_up(config: TuneConfig, asked: Asked, warn: Callable[[str], None]) -> Setup:
     """Build the model and its scorer, and describe all that decides the outcome."""
     base = config.base
-    lab = Lab(base, config.features_text, None, asked.objective.options, base.batch_size, warn)
+    reference = open_reference(config.reference)
+    lab = Lab(base, config.features_text, None, asked.objective.options, base.batch_size, Once(warn))
+    reference.check(lab.extractor)
     info = lab.facts(base).info
     space = make_space(info, asked.cfgs, config.max_candidates)
     model = lab.cache.model(base)
     scorer = model.scorer(base.scorer)
     if scorer is None:
         raise UsageError("scorer none leaves nothing to select by; give one with --scorer")
-    reference = open_reference(config.reference)
-    reference.check(lab.extractor)
     found = reference.describe()
     notes = [scorer_note(base, scorer), getattr(scorer, "remark", None)]
     if found["statistics"] == "stored":
