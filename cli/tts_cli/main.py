@@ -23,7 +23,6 @@ from tts_cli.sample import sample
 from tts_cli.sweep import sweep
 from tts_cli.train_scorer import train_scorer
 from tts_cli.tune import tune
-from tts_cli.tune import tune
 
 # In the order of the help page. A command's module imports what is heavy inside its functions.
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -32,7 +31,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-scorer": train_scorer,
     "eval": evaluate,
     "sweep": sweep,
-    "tune": tune,
     "tune": tune,
     "grid": grid,
     "report": report,
