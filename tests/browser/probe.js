@@ -40,8 +40,6 @@ addEventListener("load", () => {
     links: links.map((link) => link.getAttribute("href")),
     followed: target && text(target.querySelector("h2, h3")),
     loaded: performance.getEntriesByType("resource").map((entry) => entry.name.slice(0, 100)),
-    dark: matchMedia("(prefers-color-scheme: dark)").matches,
-    background: getComputedStyle(document.body).backgroundColor,
   };
   parent.postMessage(JSON.stringify(findings), "*");
 });

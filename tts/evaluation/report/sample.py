@@ -10,7 +10,7 @@ from tts.evaluation.report.made import how_made
 from tts.evaluation.report.page import Anchors, Block, Figure, Note, Page, Section, Tile, Tiles
 from tts.evaluation.report.picture import load_picture
 from tts.evaluation.report.record import Record
-from tts.evaluation.report.values import number, plain, seconds
+from tts.evaluation.report.values import NONE, number, plain, seconds
 from tts.outputs import GRID, RECORD
 from tts.sample_config import SampleConfig
 
@@ -29,15 +29,13 @@ def sample_page(folder: Path) -> Page:
 
 def _overview(folder: Path, record: Record, anchors: Anchors) -> Section:
     section = anchors.name("Images")
-    timing, resolved = record.part("timing"), record.part("resolved")
-    scorer = record.part("scorer").text("name", "none")
+    timing = record.part("timing")
     spent = seconds(timing.number("generate_seconds"))
     tiles = (
         Tile(
             "Images", number(record.need("images")), f"class {record.part('settings').text('labels', '0-9')}"
         ),
-        Tile("Candidates", plain(resolved.values.get("candidates")), "at each scale, from the first"),
-        Tile("Chosen by", record.text("selector", "–"), f"scorer {scorer}"),
+        *_choice(record),
         Tile(
             "Images per second",
             number(timing.number("images_per_second"), 3),
@@ -45,6 +43,20 @@ def _overview(folder: Path, record: Record, anchors: Anchors) -> Section:
         ),
     )
     return Section(section, "Images", (Tiles(tiles), _grid(folder / GRID, anchors)))
+
+
+def _choice(record: Record) -> tuple[Tile, Tile]:
+    """What was chosen from, and by what."""
+    resolved = record.part("resolved")
+    if "image_scorer" in record:
+        whole = plain(resolved.values.get("whole_images"))
+        judge = record.part("image_scorer").text("name", NONE)
+        return Tile("Candidates", whole, "whole images"), Tile("Chosen by", judge, "image scorer")
+    scorer = record.part("scorer").text("name", "none")
+    return (
+        Tile("Candidates", plain(resolved.values.get("candidates")), "at each scale, from the first"),
+        Tile("Chosen by", record.text("selector", NONE), f"scorer {scorer}"),
+    )
 
 
 def _grid(path: Path, anchors: Anchors) -> Block:

@@ -70,6 +70,15 @@ def test_it_shows_the_images_and_how_they_were_made(run_folder: Path, read_page:
     assert "tts sample --candidates 4 --labels 0-9 --seeds 0-4" in html.text
 
 
+def test_a_choice_among_whole_images_says_so(run_folder: Path, read_page: ReadPage) -> None:
+    judge = {"image_scorer": {"name": "digits"}, "scorer": None, "selector": None}
+    resolved = {"candidates": [1, 1, 1, 1], "whole_images": 16}
+    (run_folder / "run.json").write_text(json.dumps({**RUN, **judge, "resolved": resolved}))
+    texts = read_page(sample_page(run_folder)).texts
+    assert texts[texts.index("Candidates") + 1 :][:2] == ["16", "whole images"]
+    assert texts[texts.index("Chosen by") + 1 :][:2] == ["digits", "image scorer"]
+
+
 def test_what_is_not_set_is_left_out(run_folder: Path, read_page: ReadPage) -> None:
     html = read_page(sample_page(run_folder))
     assert html.texts.count("cfg") == 1  # as resolved, not as given
