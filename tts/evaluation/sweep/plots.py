@@ -132,7 +132,7 @@ def cost(sheet: Sheet) -> list[Plot]:
     for one, measure in zip(axes, wanted, strict=True):
         draw_curves(one, curves, measure)
         powers_of_two(one, [x for curve in curves for x in curve.x])
-        one.set_ylim(0, 1.1 * max(p.mean(measure.key) or 0 for p in points) * measure.factor)
+        one.set_ylim(bottom=0, top=1.1 * max(max(p.values(measure.key), default=0) for p in points))
     axes[-1].set_xlabel("candidates M" + (", images N" if len(curves) > 1 else ""))
     finish(figure, axes)
     said = f"{sheet.rule}; 1 is the plain model; memory includes the weights; {BARS}."
