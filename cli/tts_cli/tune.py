@@ -59,7 +59,7 @@ def tune(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Find the guidance, selector, M and first scale that suit a model, and confirm what they gain.
+    """Find settings that suit a model and its scorer, and confirm what they gain.
 
     \b
     Examples:

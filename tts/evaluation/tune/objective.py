@@ -11,10 +11,14 @@ from tts.evaluation.figures import Figures, MetricOptions
 
 @dataclass(frozen=True)
 class Objective:
-    """A figure of :class:`Figures` by name; ``lower`` says that less of it is better."""
+    """A figure of :class:`Figures` by name; ``lower`` says that less of it is better.
+
+    ``fill`` is the number of images a feature dimension from which on the figure is worth looking at.
+    """
 
     name: str
     lower: bool
+    fill: int = 1
 
     def value(self, figures: Figures) -> float:
         """The figure, which the features, the reference and the images must give."""
@@ -47,7 +51,7 @@ OBJECTIVES = {
     for objective in (
         Objective("fid", lower=True),
         Objective("sfid", lower=True),
-        Objective("fid_infinity", lower=True),
+        Objective("fid_infinity", lower=True, fill=5),
         Objective("inception_score", lower=False),
         Objective("precision", lower=False),
         Objective("recall", lower=False),

@@ -70,6 +70,6 @@ def set_up(config: TuneConfig, asked: Asked, warn: Callable[[str], None]) -> Set
         features_title=lab.extractor.title,
         reference=found,
     )
-    floor = config.min_images or floor_images(lab.extractor.dimensions, info.classes)
+    least = floor_images(asked.objective.fill * lab.extractor.dimensions, info.classes)
     remarks = tuple(note for note in notes if isinstance(note, str))
-    return Setup(lab, space, info.name, info.classes, floor, record, remarks)
+    return Setup(lab, space, info.name, info.classes, config.min_images or least, record, remarks)
