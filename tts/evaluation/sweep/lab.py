@@ -38,8 +38,8 @@ KEPT = 2
 """Backbones that stay in memory."""
 
 STRIP = 10
-MANY, SMALL_BATCH = 16, 50
-"""From so many candidates on, a CPU is faster with small batches, whose candidates stay in its caches."""
+CPU_BATCH = ((64, 50), (16, 100))
+"""From so many candidates on, so many images at once: on a CPU their candidates then stay in its caches."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def batch_size(generator: Generator) -> int:
     if generator.device.type != "cpu":
         return usual
     most = max(generator.settings.candidates)
-    return min(usual, SMALL_BATCH if most >= MANY else 2 * SMALL_BATCH)
+    return min(usual, next((size for candidates, size in CPU_BATCH if most >= candidates), usual))
 
 
 def npz_writer(path: Path | None, items: list[Item], size: int) -> AbstractContextManager[NpzWriter | None]:

@@ -223,9 +223,9 @@ class _Shift:
             if done < images:
                 self.check()
 
-        started = time.perf_counter()
+        self.tally.begin(job)
         measured = self.lab.measure(point.point.config, job.number, images, reference, after_batch, keep)
-        self.tally.took(job, time.perf_counter() - started)
+        self.tally.end()
         processes = 1 + len(self.worker.others())
         record = SetRecord(measured.figures, measured.cost, environment(self.lab.device), processes)
         self.store.write_set(point.id, job.number, measured, record)

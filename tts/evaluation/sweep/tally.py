@@ -57,15 +57,23 @@ class Tally:
         self.before = self._items()
         self.started = self.looked = time.perf_counter()
         self._took: dict[str, list[float]] = defaultdict(list)
+        self._hand: tuple[Job, float] | None = None
 
     def look(self) -> list[Job]:
         """The seed sets that are not measured yet."""
         self.left = [job for job in self.jobs if not self.is_done(job)]
         return self.left
 
-    def took(self, job: Job, seconds: float) -> None:
-        """Learn what a seed set of a point took this process."""
-        self._took[job.point.id].append(seconds)
+    def begin(self, job: Job) -> None:
+        """Learn which seed set this process has in hand from now on."""
+        self._hand = (job, time.perf_counter())
+
+    def end(self) -> None:
+        """Learn what the seed set in hand took."""
+        if self._hand:
+            job, started = self._hand
+            self._took[job.point.id].append(time.perf_counter() - started)
+        self._hand = None
 
     def tell(self) -> None:
         """Report; looks at the other processes only now and then."""
@@ -90,18 +98,31 @@ class Tally:
         )
 
     def seconds_left(self) -> float | None:
-        """From the weights of the points, and the seconds of those that this process has measured."""
-        if not self._took:
-            return None if self.left else 0.0
-        weights = {job.point.id: job.point.point.weight for job in self.jobs}
-        spent = sum(sum(found) for found in self._took.values())
-        rate = spent / sum(weights[id_] * len(found) for id_, found in self._took.items())
+        """From the weights of the points, and the seconds of what this process has done so far."""
+        if not self.left:
+            return 0.0
+        rate = self._rate()
+        if rate is None:
+            return None
+        share = self.worker.items / self.images
         total = 0.0
         for job in self.left:
             known = self._took.get(job.point.id)
-            total += sum(known) / len(known) if known else rate * weights[job.point.id]
-        under_way = (self.worker.items + self.elsewhere) / (max(1, len(self.left)) * self.images)
-        return total * (1 - min(1.0, under_way)) / self.processes
+            seconds = sum(known) / len(known) if known else rate * job.point.point.weight
+            total += seconds * (1 - share if self._hand and job == self._hand[0] else 1)
+        under_way = min(1.0, self.elsewhere / (len(self.left) * self.images))
+        return total * (1 - under_way) / self.processes
+
+    def _rate(self) -> float | None:
+        """Seconds for each unit of weight, over the seed sets that are done and the one in hand."""
+        weights = {job.point.id: job.point.point.weight for job in self.jobs}
+        spent = sum(sum(found) for found in self._took.values())
+        weight = sum(weights[id_] * len(found) for id_, found in self._took.items())
+        if self._hand:
+            job, started = self._hand
+            spent += time.perf_counter() - started
+            weight += weights[job.point.id] * self.worker.items / self.images
+        return spent / weight if weight else None
 
     def _items(self) -> int:
         done = (len(self.jobs) - len(self.left)) * self.images

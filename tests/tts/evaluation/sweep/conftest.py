@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tts.evaluation.cost import Cost
+from tts.evaluation.features import Features
 from tts.evaluation.figures import Figures
+from tts.evaluation.sweep.lab import Measured
+from tts.evaluation.sweep.names import Name
 from tts.evaluation.sweep.point import Setting
+from tts.evaluation.sweep.record import SetRecord, SweepRecord
+from tts.evaluation.sweep.store import Named, Store
 from tts.io import make_folder, save_png, write_json
 from tts.sample_config import SampleConfig
 
@@ -163,3 +169,69 @@ def full_sweep(sweep: FakeSweep) -> FakeSweep:
     fill(sweep, "runs/pointwise/scorer.safetensors")
     sweep.write()
     return sweep
+
+
+PLAIN_POINT = Setting("lsrs", None, None, None, "1", None, None, None, None, 1.5, 0, 0.0, "1,2,3,4", "var")
+GREEDY_POINT = replace(
+    PLAIN_POINT, scorer="learned", selector="greedy", candidates="8", start_scale=2, end_scale=4
+)
+POINTS = [
+    Named(Name("plain", "plain"), PLAIN_POINT),
+    Named(Name("greedy-m8", 'greedy, "M" 8'), GREEDY_POINT),
+]
+
+
+def sweep_record(**changes: Any) -> SweepRecord:
+    """What was asked for: two points with two seed sets."""
+    made = SweepRecord(
+        command="tts sweep",
+        base={"backbone": "var-digits", "weights": []},
+        grids=("candidates=1,8",),
+        images=40,
+        seed_sets=(0, 1),
+        features={"name": "digits"},
+        features_title="FD",
+        reference={"text": "heldout", "images": 364},
+        metrics={},
+        backbone={"backbone": "var-digits", "classes": 10},
+        judges={},
+        shared={},
+        points=("plain", "greedy-m8"),
+    )
+    return replace(made, **changes)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A store with the settings of its points, and what they were asked for by."""
+
+    store: Store
+    plain: Setting = PLAIN_POINT
+    greedy: Setting = GREEDY_POINT
+
+    def record(self, **changes: Any) -> SweepRecord:
+        """What was asked for."""
+        return sweep_record(**changes)
+
+    def open(self, record: SweepRecord, *points: tuple[str, Setting]) -> None:
+        """Ask for more."""
+        self.store.open(record, [Named(Name(id_, id_), setting) for id_, setting in points])
+
+    def put(self, point: str, number: int, fid: float, level: int = 0, **figures: Any) -> None:
+        """Store the figures of a seed set, and images of one level of grey."""
+        cost = Cost(40, 160, 0, 40, 0, fid / 10, None)
+        found = Figures(40, fid, 1.0, 2.0, 2.0, 5.0 - fid, **figures)
+        strip = np.full((10, 4, 4, 3), level, np.uint8)
+        measured = Measured(found, cost, Features(torch.zeros(40, 2)), strip)
+        self.store.write_set(point, number, measured, SetRecord(found, cost, {"device": "cpu"}, 1))
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Asked:
+    """A store of two points, one with two seed sets and one with one."""
+    made = Asked(Store(tmp_path))
+    made.store.open(sweep_record(), POINTS)
+    made.put("plain", 1, 3.0, accuracy=0.5)
+    made.put("plain", 0, 2.0, accuracy=0.7, intervals={"fid": (1.0, 3.0)})
+    made.put("greedy-m8", 0, 1.0)
+    return made
