@@ -47,17 +47,13 @@ def table_section(results: Results, anchors: Anchors) -> Section:
 def figure_section(title: str, found: Iterable[tables.Table], anchors: Anchors) -> Section:
     """A section of tables."""
     anchor = anchors.name(title)
-    figures = tuple(
-        Figure(
-            anchors.name(table.title),
-            table.title,
-            table.caption,
-            table.paper or "",
-            Table(table.title, table.header, table.rows, frozenset(table.best)),
-        )
-        for table in found
-    )
-    return Section(anchor, title, figures)
+    return Section(anchor, title, tuple(table_figure(table, anchors) for table in found))
+
+
+def table_figure(table: tables.Table, anchors: Anchors) -> Figure:
+    """A table with its title and caption."""
+    body = Table(table.title, table.header, table.rows, frozenset(table.best))
+    return Figure(anchors.name(table.title), table.title, table.caption, table.paper or "", body)
 
 
 def _figure(folder: Path, entry: Record, anchors: Anchors) -> Figure:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tts.errors import CheckpointError
+from tts.evaluation.report.figures import table_figure
 from tts.evaluation.report.made import how_made
 from tts.evaluation.report.page import (
     Anchors,
@@ -23,37 +24,23 @@ from tts.evaluation.report.page import (
 )
 from tts.evaluation.report.record import Record
 from tts.evaluation.report.values import NONE, number, seconds
-from tts.evaluation.sweep.measures import Names, signed
-from tts.evaluation.tune.objective import Objective, find_objective
+from tts.evaluation.sweep.measures import signed
+from tts.evaluation.tune.confirm import CONFIDENCE, judge
+from tts.evaluation.tune.objective import find_objective
 from tts.evaluation.tune.records import Ledger, Rung
 from tts.evaluation.tune.rows import Row
-from tts.evaluation.tune.space import Arm
 from tts.evaluation.tune.store import FORMAT, SETTINGS_FILE, TUNE
+from tts.evaluation.tune.summary import Summary
 
 GO_ON = "run its 'tts tune' again to go on"
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """A finished tuning: what was measured, and what came of it; ``name`` is what the objective is called."""
+    """A finished tuning: its file, and what came of it."""
 
     record: Record
-    ledger: Ledger
-    winner: Arm
-    baseline: Arm
-    recommended: Arm
-    objective: Objective
-    name: str
-
-    @property
-    def verdict(self) -> Record:
-        """What the confirmation found."""
-        return self.record.part("confirmation")
-
-    @property
-    def gained(self) -> bool:
-        """Whether selection is recommended."""
-        return not self.recommended.plain
+    summary: Summary
 
 
 def read_tuning(folder: Path) -> Tuning:
@@ -62,120 +49,106 @@ def read_tuning(folder: Path) -> Tuning:
     try:
         if record.text("format") != FORMAT:
             raise ValueError(f"format {record.text('format')!r}")
-        if "recommended" not in record:
+        ledger = Ledger.of({**record.values, "spent": record.part("budget").need("spent")})
+        if "recommended" not in record or ledger.trial is None:
             raise CheckpointError(f"{folder} holds an unfinished tuning; {GO_ON}")
-        values = record.values
-        ledger = Ledger.of({**values, "spent": record.part("budget").need("spent")})
-        winner, baseline, recommended = (
-            Arm.of(values[name]) for name in ("winner", "baseline", "recommended")
-        )
         objective = find_objective(str(record.part("options").need("objective")))
+        finding = judge(ledger.trial, objective)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         text = " ".join(f"{type(error).__name__} {error}".split())
         raise CheckpointError(f"{record.path} holds no tuning ({text}); {record.remedy}") from None
-    name = _name(objective.name, record.text("features_title", "FD"))
-    return Tuning(record, ledger, winner, baseline, recommended, objective, name)
-
-
-def _name(objective: str, title: str) -> str:
-    names = Names(title)
-    known = {"fid": names.fid.name, "sfid": names.sfid.name, "fid_infinity": f"{title} at infinity"}
-    return known.get(objective, objective.replace("_", " "))
+    return Tuning(record, Summary(record.text("features_title", "FD"), objective, finding, ledger))
 
 
 def tuning_page(folder: Path) -> Page:
     """The page of a tuning's folder."""
-    tuning = read_tuning(folder)
-    record, anchors = tuning.record, Anchors()
-    backbone = record.part("backbone").text("name", "the model")
-    lead = (
-        f"Selection improves {tuning.name} over the plain model."
-        if tuning.gained
-        else f"The plain model is recommended: {tuning.verdict.text('verdict')}."
-    )
+    tuning, anchors = read_tuning(folder), Anchors()
+    backbone = tuning.record.part("backbone").text("name", "the model")
+    said = tuning.summary.verdict
     sections = (
         _recommendation(tuning, anchors),
-        _confirmation(tuning, anchors),
-        _search(tuning, anchors),
-        _made(record, anchors),
+        _confirmation(tuning.summary, anchors),
+        Section(anchors.name("Search"), "Search", tuple(_rungs(tuning.summary, anchors))),
+        _made(tuning.record, anchors),
     )
-    return Page("Tuning", f"Settings for {backbone}", lead, sections)
+    return Page("Tuning", f"Settings for {backbone}", f"{said[0].upper()}{said[1:]}.", sections)
 
 
 def _recommendation(tuning: Tuning, anchors: Anchors) -> Section:
-    verdict = tuning.verdict
-    budget = tuning.record.part("budget")
-    overhead = verdict.number("overhead")
+    finding, budget = tuning.summary.finding, tuning.record.part("budget")
+    overhead = NONE if finding.overhead is None else f"{number(finding.overhead, 3)}×"
     tiles = (
-        Tile("Recommended", tuning.recommended.label, verdict.text("verdict")),
-        Tile(f"{tuning.name}, winner less plain", _difference(verdict), _interval(verdict)),
-        Tile(
-            "Time an image", NONE if overhead is None else f"{number(overhead, 3)}×", "of the plain model's"
-        ),
+        Tile("Recommended", finding.recommended.label, finding.verdict.value),
+        _difference(tuning.summary),
+        Tile("Time an image", overhead, "winner, in that of the plain model"),
         Tile("Time taken", seconds(budget.number("spent")), f"of {seconds(budget.number('seconds'))}"),
     )
     blocks: tuple[Block, ...] = (
         Tiles(tiles),
-        Text(f"The settings are in {SETTINGS_FILE} beside this page; images with them:"),
+        Text(f"The recommended settings are in {SETTINGS_FILE} of this folder; images with them:"),
         Command(f"tts sample --settings {SETTINGS_FILE}"),
     )
     return Section(anchors.name("Recommendation"), "Recommendation", blocks)
 
 
-def _difference(verdict: Record) -> str:
-    value = verdict.number("difference")
-    return NONE if value is None else signed(value, 3)
+def _difference(summary: Summary) -> Tile:
+    """Winner less plain model, with the interval."""
+    measure, found = summary.measure, summary.finding.difference
+    label = f"{measure.name}, winner less plain"
+    if found is None:
+        return Tile(label, NONE, "too few seed sets for an interval")
+    mean, low, high = (signed(measure.factor * value, 3) for value in (found.mean, found.low, found.high))
+    return Tile(label, mean, f"{CONFIDENCE:.0%} interval {low} to {high}")
 
 
-def _interval(verdict: Record) -> str:
-    if "interval" not in verdict:
-        return "too few seed sets for an interval"
-    low, high = (signed(end, 3) for end in verdict.numbers("interval"))
-    return f"{100 * (verdict.number('confidence') or 0):g} % interval {low} to {high}"
-
-
-def _confirmation(tuning: Tuning, anchors: Anchors) -> Section:
-    verdict = tuning.verdict
-    plain, winner = verdict.numbers("baseline"), verdict.numbers("winner")
-    pairs = list(zip(verdict.numbers("sets"), plain, winner, strict=False))
-    rows = [(f"{name:g}", *_compared(a, b)) for name, a, b in pairs]
-    if pairs:
-        rows.append(("mean", *_compared(statistics.fmean(plain), statistics.fmean(winner))))
-    header = ("Seed set", f"Plain: {tuning.baseline.label}", f"Winner: {tuning.winner.label}", "Difference")
-    images = tuning.ledger.trial.images if tuning.ledger.trial else 0
+def _confirmation(summary: Summary, anchors: Anchors) -> Section:
+    section = anchors.name("Confirmation")
     text = (
-        f"New images, {images:,} in each seed set, against a half of the reference that the search did not"
-        " use. Nothing is chosen any more, so that luck of the search does not count."
+        "New images, and a half of the reference that the search did not use: nothing is chosen any more, so"
+        " that the luck of the search does not count."
     )
-    caption = f"{tuning.name} of both"
-    blocks = (Text(text), Table(caption, header, tuple(rows), marked=len(rows) - 1 if rows else None))
-    return Section(anchors.name("Confirmation"), "Confirmation", blocks)
+    finalists = table_figure(replace(summary.comparison(), title="Finalists"), anchors)
+    blocks = (Text(text), finalists, _by_set(summary))
+    return Section(section, "Confirmation", blocks)
 
 
-def _compared(plain: float, winner: float) -> tuple[str, str, str]:
-    return number(plain), number(winner), signed(winner - plain, 3)
+def _by_set(summary: Summary) -> Table:
+    """Both finalists in every seed set, and their means."""
+    finding = summary.finding
+    pairs = list(zip(finding.baseline_values, finding.winner_values, strict=True))
+    rows = [
+        (str(number), *_compared(summary, *pair)) for number, pair in zip(finding.sets, pairs, strict=True)
+    ]
+    if pairs:
+        means = (statistics.fmean(values) for values in zip(*pairs, strict=True))
+        rows.append(("mean", *_compared(summary, *means)))
+    header = ("Seed set", finding.baseline.label, finding.winner.label, "Difference")
+    caption = f"{summary.measure.header} in each seed set"
+    return Table(caption, header, tuple(rows), marked=len(pairs) if pairs else None)
 
 
-def _search(tuning: Tuning, anchors: Anchors) -> Section:
-    section = anchors.name("Search")
-    return Section(section, "Search", tuple(_rungs(tuning, anchors)))
+def _compared(summary: Summary, plain: float, winner: float) -> tuple[str, str, str]:
+    factor = summary.measure.factor
+    return number(factor * plain), number(factor * winner), signed(factor * (winner - plain), 3)
 
 
-def _rungs(tuning: Tuning, anchors: Anchors) -> Iterator[Figure]:
+def _rungs(summary: Summary, anchors: Anchors) -> Iterator[Figure]:
     """A table a rung, the best settings first."""
-    for place, rung in enumerate(tuning.ledger.rungs, 1):
-        title = f"Round {place}: {len(rung.rows)} settings"
-        caption = f"{rung.images:,} images of each, with the same noise; best first."
-        yield Figure(anchors.name(title), title, caption, "", _rung(tuning, rung, title))
+    for place, rung in enumerate(summary.ledger.rungs, 1):
+        title = f"Rung {place}: {len(rung.rows)} settings"
+        caption = f"{rung.images:,} images of each, with the same noise; the best first."
+        yield Figure(anchors.name(title), title, caption, "", _rung(summary, rung, title))
 
 
-def _rung(tuning: Tuning, rung: Rung, title: str) -> Table:
-    objective = tuning.objective
+def _rung(summary: Summary, rung: Rung, title: str) -> Table:
+    objective, measure = summary.objective, summary.measure
     known = [(row, objective.value(row.figures)) for row in rung.rows]
     known.sort(key=lambda pair: objective.badness(pair[1]))
-    header = ("Setting", f"{tuning.name} {'↓' if objective.lower else '↑'}", "Seconds per 1 000 images")
-    rows = tuple((row.arm.label, number(value), number(_pace(row), 3)) for row, value in known)
-    return Table(title, header, rows, frozenset({(0, 1)} if rows else set()))
+    rows = tuple(
+        (row.arm.label, number(measure.factor * value), number(_pace(row), 3)) for row, value in known
+    )
+    best = frozenset({(0, 1)} if rows else ())
+    return Table(title, ("Setting", measure.header, "seconds per 1 000 images"), rows, best)
 
 
 def _pace(row: Row) -> float:
@@ -186,7 +159,6 @@ def _pace(row: Row) -> float:
 def _made(record: Record, anchors: Anchors) -> Section:
     groups = (
         ("Options", record.part("options").values),
-        ("Settings that all share", record.part("base").values),
         *((name.capitalize(), record.part(name).values) for name in ("backbone", "scorer", "features")),
         ("Reference", {**record.part("reference").values, "halves": record.part("halves").values}),
         ("Environment", record.part("environment").values),

@@ -56,20 +56,21 @@ def write_tuning(folder: Path, gain: float, finished: bool = True) -> Path:
 
 def test_a_gain_is_recommended_with_its_interval(tmp_path: Path, read_page: ReadPage) -> None:
     page = tuning_page(write_tuning(tmp_path / "tune", 0.3))
-    assert page.lead == "Selection improves FD over the plain model."
+    assert page.lead.startswith(f"Gain: {CHOSEN.label}: FD −0.296 [")
     html = read_page(page)
     texts = html.texts
     assert texts[texts.index("Recommended") + 1] == CHOSEN.label
     value, interval = texts[texts.index("FD, winner less plain") + 1 :][:2]
     assert value == "−0.296"
-    assert interval.startswith("95 % interval −0.30")
+    assert interval.startswith("95% interval −0.30")
     assert texts[texts.index("Time an image") + 1] == "16.0×"
     for text in ("tts tune --budget 5m", "tts sample --settings settings.json", "ab" * 32):
         assert text in html.text
 
 
 def test_the_confirmation_stands_set_by_set_with_its_mean(tmp_path: Path, read_page: ReadPage) -> None:
-    confirmation, search = read_page(tuning_page(write_tuning(tmp_path / "tune", 0.3))).tables
+    figures, confirmation, search = read_page(tuning_page(write_tuning(tmp_path / "tune", 0.3))).tables
+    assert [line[0] for line in figures[1:]] == [PLAIN.label, CHOSEN.label]
     assert confirmation[1] == ["100", "1.500", "1.200", "−0.300"]
     assert confirmation[-1] == ["mean", "1.520", "1.224", "−0.296"]
     assert len(confirmation) == 7
@@ -78,7 +79,7 @@ def test_the_confirmation_stands_set_by_set_with_its_mean(tmp_path: Path, read_p
 
 def test_without_a_gain_the_plain_model_is_recommended(tmp_path: Path, read_page: ReadPage) -> None:
     page = tuning_page(write_tuning(tmp_path / "tune", 0.0))
-    assert page.lead == "The plain model is recommended: nothing beats the baseline."
+    assert page.lead.startswith("Nothing beats the baseline by 5%: ")
     texts = read_page(page).texts
     assert texts[texts.index("Recommended") + 1] == PLAIN.label
 
@@ -91,7 +92,7 @@ def test_an_unfinished_tuning_is_refused_with_the_next_step(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": "other"}, {"rungs": 5}, {"winner": {}}, {"options": {}}],
+    [{"format": "other"}, {"rungs": 5}, {"confirmation": {}}, {"options": {}}],
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     path = write_tuning(tmp_path / "tune", 0.3) / "tune.json"
