@@ -21,7 +21,7 @@ THIRD = 3
 """One of so many arms is kept, and gets so many times the images."""
 
 RUNGS = (4, 3, 2)
-"""Numbers of rungs to choose from; n rungs begin with 3^n arms beside the plain ones and end with three."""
+"""Numbers of rungs to choose from; n rungs begin with 3^n arms beside the plain ones."""
 
 KEPT = 3
 """Arms of a bracket that stay until the last rung."""

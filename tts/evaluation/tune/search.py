@@ -1,4 +1,7 @@
-"""The search: how fast the model is, then rungs of fewer and fewer arms with more and more images."""
+"""The search: how fast the model is, then rungs of fewer and fewer arms with more and more images.
+
+The first rung fills the space; each later one also tries what is beside the best arm so far.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from dataclasses import dataclass, replace
 from tts.errors import RunError, UsageError
 from tts.evaluation.tune.budget import SEARCH_SHARE, format_duration
 from tts.evaluation.tune.confirm import SETS
+from tts.evaluation.tune.design import first_arms, neighbours
 from tts.evaluation.tune.desk import Desk, Half
 from tts.evaluation.tune.halving import (
+    KEPT,
     Limit,
     first_shape,
     least_search,
@@ -76,7 +81,7 @@ class Search:
     def _lay_out(self, desk: Desk) -> Shape:
         """Choose how many arms are tried, or refuse a budget that is too small for an answer."""
         speeds = desk.ledger.speeds(self.space)
-        arms = self._arms(speeds, self.space)
+        arms = self._first(speeds, self.space.usual_cfg)
         plain = speeds.all(self.space.plain)
         shape = first_shape(desk.left(SEARCH_SHARE * desk.budget), self.floor, arms, plain, speeds)
         typical = speeds.all(arms) / len(arms) + BASELINES * speeds.guided
@@ -92,9 +97,10 @@ class Search:
         desk.write()
         return desk.ledger.shape
 
-    def _arms(self, speeds: Speeds, space: Space) -> list[Arm]:
+    def _first(self, speeds: Speeds, best_cfg: float) -> list[Arm]:
         """Arms with selection that are expected to keep to the limit, in the order of the design."""
-        arms = [arm for arm in space.arms(DRAWN, self.seed) if self.limit.allows(speeds, arm)]
+        drawn = first_arms(self.space, best_cfg, DRAWN, self.seed)
+        arms = [arm for arm in drawn if self.limit.allows(speeds, arm)]
         if not arms:
             raise UsageError(
                 f"no setting is expected to keep to --max-overhead {self.limit.overhead:g}; allow more"
@@ -109,7 +115,7 @@ class Search:
         if number:
             before, speeds = rungs[-1], desk.ledger.speeds(self.space)
             seconds = desk.left(SEARCH_SHARE * desk.budget) / (shape.rungs - number)
-            arms = thinned(before.images, seconds, self._survivors(desk, before), speeds)
+            arms = thinned(before.images, seconds, self._next(desk, before, speeds), speeds)
             last = number == shape.rungs - 1
             images = whole_classes(next_images(before.images, seconds, arms, speeds, last), self.classes)
             if images <= before.images:
@@ -118,29 +124,29 @@ class Search:
         desk.write()
         return True
 
-    def _survivors(self, desk: Desk, rung: Rung) -> list[Arm]:
-        """What stays of both brackets, the plain arms first, each bracket best first."""
-        orders = (ranked(rung, desk.objective, self.limit, plain) for plain in (True, False))
-        return [arm for order in orders for arm in survivors(order)]
+    def _next(self, desk: Desk, rung: Rung, speeds: Speeds) -> list[Arm]:
+        """What follows a rung: the best plain arms, the best others, those beside the best, and the rest."""
+        plain, others = (
+            survivors(ranked(rung, desk.objective, self.limit, bracket)) for bracket in (True, False)
+        )
+        known = {row.arm for earlier in desk.ledger.rungs for row in earlier.rows}
+        fresh = [
+            arm
+            for arm in neighbours(self.space, others[0])
+            if arm not in known and self.limit.allows(speeds, arm)
+        ]
+        return [*plain, *others[:KEPT], *fresh, *others[KEPT:]]
 
     def _measure_selecting(self, desk: Desk, rung: Rung, count: int) -> None:
         """In the first rung, once the plain arms are measured: those that are promising by them."""
         if all(arm.plain for arm in rung.arms):
-            space = self._promising(ranked(rung, desk.objective, self.limit, plain=True)[0])
-            rung.arms = (*rung.arms, *self._arms(desk.ledger.speeds(self.space), space)[:count])
+            best = ranked(rung, desk.objective, self.limit, plain=True)[0]
+            rung.arms = (*rung.arms, *self._first(desk.ledger.speeds(self.space), best.cfg)[:count])
             desk.write()
             self._measure(desk, rung)
         rung.arms = tuple(row.arm for row in rung.rows)  # of the others nothing is known
         if all(arm.plain for arm in rung.arms):
             raise RunError("the time ran out with nothing but the plain model measured; raise --budget")
-
-    def _promising(self, best: Arm) -> Space:
-        """The space with guidance up to one step above the best plain arm's.
-
-        Selection does a part of what guidance does, so it wants less of it.
-        """
-        cfgs = self.space.cfgs
-        return replace(self.space, cfgs=cfgs[: cfgs.index(best.cfg) + 2])
 
     def _measure(self, desk: Desk, rung: Rung) -> None:
         """Measure the arms of a rung as far as the time for the search allows."""

@@ -1,8 +1,6 @@
 """The settings that tuning chooses from: guidance, number of candidates M, first scale ST, and selection.
 
-The plain model, one candidate, has its guidance only. What is tried of the others fills the space evenly: the
-points of a scrambled Sobol sequence, each mapped to the nearest of a few values a setting, so that a short
-list covers every value of every setting about equally often and a longer one only adds to it.
+The plain model, one candidate, has its guidance only.
 """
 
 from __future__ import annotations
@@ -10,28 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch.quasirandom import SobolEngine
-
 from tts.config import FIRST_SELECTED
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo
 from tts.sample_config import SampleConfig
 
-STRENGTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5)
+STRENGTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.5, 7.5)
 """Guidance beyond the value that switches it off: what suits good models is near 0, weak ones want more."""
 
 FEWEST, MOST = 4, 128
 """Candidates M that are tried: powers of two between these."""
 
 STARTS = (1, 2, 3)
-SHARES = (2, 4, 8)
-TEMPERATURES = (0.5, 1.0, 2.0)
-SELECTORS = ("greedy", "softmax", "topk")
-DRAWS, DRAW = 32, 128
-"""How often, and how many points at once, the sequence is asked for arms that are new."""
-
-KNOWN_GOOD = 16
-"""Candidates of the settings that are always tried: the paper's greedy rule, and softmax at T = 1."""
 
 
 @dataclass(frozen=True)
@@ -113,35 +101,9 @@ class Space:
         """The plain model at each guidance."""
         return tuple(Arm(cfg) for cfg in self.cfgs)
 
-    def arms(self, count: int, seed: int) -> tuple[Arm, ...]:
-        """``count`` different arms, or all there are; the first ones are those of a smaller count."""
-        cfg, start, few = self.usual_cfg, self.usual_start, min(KNOWN_GOOD, self.candidates[-1])
-        found = {
-            Arm(cfg, few, start, "greedy"): None,
-            Arm(cfg, few, start, "softmax", temperature=1.0): None,
-        }
-        sequence = SobolEngine(6, scramble=True, seed=seed)
-        for _ in range(DRAWS):
-            if len(found) >= count:
-                break
-            found |= dict.fromkeys(map(self._arm, sequence.draw(DRAW).tolist()))
-        return tuple(found)[:count]
-
     def scored(self, arm: Arm) -> int:
         """Number of candidate maps that are scored for an image."""
         return 0 if arm.plain else arm.candidates * sum(self.stochastic[(arm.start_scale or 1) - 1 :])
-
-    def _arm(self, point: list[float]) -> Arm:
-        """The arm at a point of the unit cube."""
-        cfg = _pick(self.cfgs, point[0])
-        candidates, start = _pick(self.candidates, point[1]), _pick(self.starts, point[2])
-        selector, heat = _pick(SELECTORS, point[3]), _pick(TEMPERATURES, point[4])
-        if selector == "greedy":
-            return Arm(cfg, candidates, start, selector)
-        share = _pick(SHARES, point[5])
-        if selector == "topk" and share < candidates:
-            return Arm(cfg, candidates, start, selector, share, heat)
-        return Arm(cfg, candidates, start, "softmax", temperature=heat)
 
 
 def make_space(info: BackboneInfo, cfgs: tuple[float, ...] | None = None, most: int = MOST) -> Space:
@@ -169,8 +131,3 @@ def cfg_values(default: float, off: float) -> tuple[float, ...]:
     if default > off + STRENGTHS[-1] / 2:
         found.add(round(off + 2 * (default - off), 6))
     return tuple(sorted(found))
-
-
-def _pick(values: tuple[Any, ...], share: float) -> Any:
-    """The value at a share in [0, 1) of a list."""
-    return values[min(int(share * len(values)), len(values) - 1)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tts.evaluation.tune.design import KNOWN_GOOD
 from tts.evaluation.tune.rows import Row
-from tts.evaluation.tune.space import KNOWN_GOOD, Arm, Space
+from tts.evaluation.tune.space import Arm, Space
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Speeds:
 
 def probe_arms(space: Space) -> tuple[Arm, ...]:
     """Arms that show the speed: one to warm up, without guidance, with it, and with selection."""
-    plain = Arm(space.usual_cfg if space.usual_cfg != space.off else space.cfgs[-1])
+    usual = space.usual_cfg
+    plain = Arm(usual if usual != space.off else space.cfgs[-1])
     few = min(KNOWN_GOOD, space.candidates[-1])
     return plain, Arm(space.off), plain, Arm(plain.cfg, few, space.usual_start, "greedy")
 

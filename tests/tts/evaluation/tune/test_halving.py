@@ -9,6 +9,7 @@ import pytest
 from tts.errors import RunError
 from tts.evaluation.cost import Cost
 from tts.evaluation.figures import Figures
+from tts.evaluation.tune.design import first_arms
 from tts.evaluation.tune.halving import (
     KEPT,
     MOST_IMAGES,
@@ -74,7 +75,7 @@ def test_the_best_third_stays(count: int, kept: int) -> None:
 
 def test_the_first_rung_fits_its_share_of_the_time(space: Space) -> None:
     speeds = speeds_at(space)
-    arms, plain = space.arms(1000, 0), speeds.all(space.plain)
+    arms, plain = first_arms(space, space.cfgs[-1], 1000, 0), speeds.all(space.plain)
     last = None
     for seconds in (40.0, 60.0, 300.0, 2000.0):
         shape = first_shape(seconds, 100, arms, plain, speeds)
@@ -91,7 +92,7 @@ def test_the_first_rung_fits_its_share_of_the_time(space: Space) -> None:
 
 def test_a_time_below_the_least_has_no_layout(space: Space) -> None:
     speeds = speeds_at(space)
-    arms, plain = space.arms(1000, 0), speeds.all(space.plain)
+    arms, plain = first_arms(space, space.cfgs[-1], 1000, 0), speeds.all(space.plain)
     least = least_search(100, arms, plain, speeds)
     assert first_shape(0.99 * least, 100, arms, plain, speeds) is None
     shape = first_shape(1.01 * least, 100, arms, plain, speeds)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tts.evaluation.tune.design import first_arms
 from tts.evaluation.tune.records import Ledger
 from tts.evaluation.tune.space import Arm
 
@@ -37,6 +38,6 @@ def test_incomplete_sets_do_not_count(bench: Any, tuned: Callable[..., Any]) -> 
 def test_speeds_follow_what_was_measured(space: Any, bench: Any, tuned: Callable[..., Any]) -> None:
     made = tuned(bench(lambda arm: 1.0 if arm.plain else 0.5), 60)
     speeds = made.ledger.speeds(space)
-    arms = [Arm(0.0), Arm(3.0), *space.arms(100, 9)]
+    arms = [Arm(0.0), Arm(3.0), *first_arms(space, 1.5, 100, 9)]
     for arm in arms:
         assert abs(speeds.of(arm) - made.bench.seconds(arm)) < 1e-9

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import collections
 from dataclasses import replace
 
 import pytest
-import torch
 
 from tts.errors import UsageError
-from tts.evaluation.tune.space import TEMPERATURES, Arm, Space, cfg_values, make_space
+from tts.evaluation.tune.design import first_arms
+from tts.evaluation.tune.space import Arm, Space, cfg_values, make_space
 from tts.interfaces import BackboneInfo
 from tts.sample_config import SampleConfig
 from tts.specs import LLAMAGEN_GUIDANCE, VAR_GUIDANCE, SamplingDefaults
@@ -49,47 +48,6 @@ def test_the_digits_best_guidances_are_in_reach() -> None:
     assert {1.0, 1.5} <= set(make_space(replace(INFO, guidance=LLAMAGEN_GUIDANCE)).cfgs)
 
 
-def test_arms_are_valid_distinct_and_cover_every_value(space: Space) -> None:
-    arms = space.arms(81, seed=0)
-    assert len(set(arms)) == len(arms) == 81
-    assert {arm.candidates for arm in arms} == set(space.candidates)
-    assert {arm.start_scale for arm in arms} == set(space.starts)
-    assert {arm.cfg for arm in arms} == set(space.cfgs)
-    for arm in arms:
-        assert not arm.plain
-        assert (arm.temperature is None) == (arm.selector == "greedy")
-        assert (arm.top_k_select is None) == (arm.selector != "topk")
-        assert arm.top_k_select is None or arm.top_k_select < arm.candidates
-    counts = collections.Counter(arm.selector for arm in arms)
-    assert min(counts.values()) >= 15
-    spread = collections.Counter(arm.candidates for arm in arms)
-    assert max(spread.values()) - min(spread.values()) <= 6
-
-
-def test_the_papers_setting_and_softmax_at_one_are_always_tried(space: Space) -> None:
-    first, second = space.arms(2, seed=5)
-    assert first == Arm(1.5, 16, 2, "greedy")
-    assert second == Arm(1.5, 16, 2, "softmax", temperature=1.0)
-
-
-def test_a_seed_fixes_the_arms_and_a_longer_list_only_adds(space: Space) -> None:
-    assert space.arms(27, 3) == space.arms(27, 3) == space.arms(81, 3)[:27]
-    assert space.arms(27, 3) != space.arms(27, 4)
-
-
-def test_arms_leave_the_global_generator_alone(space: Space) -> None:
-    before = torch.random.get_rng_state()
-    space.arms(81, 1)
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
-def test_a_small_space_is_exhausted_without_repetition() -> None:
-    small = Space((1.0,), (4,), (1,), (True, True), 1.0, 0.0)
-    arms = small.arms(1000, 0)
-    assert len(arms) == 1 + len(TEMPERATURES) + len(TEMPERATURES)  # greedy, softmax, two of four at each T
-    assert {arm.top_k_select for arm in arms} == {None, 2}
-
-
 def test_scales_without_chance_leave_nothing_to_select() -> None:
     flexvar = replace(INFO, stochastic=(True, True, False, False))
     space = make_space(flexvar)
@@ -116,11 +74,11 @@ def test_given_guidances_replace_the_grid_and_the_nearest_one_is_usual() -> None
     space = make_space(INFO, cfgs=(2.0, 1.0, 2.0))
     assert space.cfgs == (1.0, 2.0)
     assert [arm.cfg for arm in space.plain] == [1.0, 2.0]
-    assert space.arms(1, 0)[0].cfg in (1.0, 2.0)
+    assert space.usual_cfg in (1.0, 2.0)
 
 
 def test_an_arm_survives_its_record(space: Space) -> None:
-    for arm in (*space.plain, *space.arms(50, 2)):
+    for arm in (*space.plain, *first_arms(space, 5.0, 50, 2)):
         assert Arm.of(arm.setting()) == arm
 
 
@@ -134,6 +92,6 @@ def test_an_arm_changes_what_it_names_and_nothing_else(space: Space) -> None:
 
 
 def test_labels_tell_arms_apart(space: Space) -> None:
-    arms = (*space.plain, *space.arms(200, 0))
+    arms = (*space.plain, *first_arms(space, 5.0, 200, 0))
     assert len({arm.label for arm in arms}) == len(arms)
     assert Arm(1.5, 8, 2, "topk", 4, 0.5).label == "topk 4, T 0.5, M 8, ST 2, cfg 1.5"
