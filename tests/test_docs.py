@@ -49,7 +49,14 @@ def test_the_guides_plugin_works_as_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "plugins/README.md", "docs/long-runs.md", "tts/embedded/MODEL_CARD.md"]
+    "document",
+    [
+        "README.md",
+        "plugins/README.md",
+        "docs/long-runs.md",
+        "docs/evaluation.md",
+        "tts/embedded/MODEL_CARD.md",
+    ],
 )
 def test_links_point_to_files_that_exist(document):
     path = ROOT / document
@@ -58,7 +65,7 @@ def test_links_point_to_files_that_exist(document):
             assert (path.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/long-runs.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/long-runs.md", "docs/evaluation.md"])
 def test_the_commands_of_a_document_have_options_that_exist(document):
     from typer.main import get_group
 
