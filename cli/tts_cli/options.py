@@ -25,17 +25,22 @@ SampleAllScales = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+Settings = Annotated[
+    Path | None, typer.Option(help="File of settings, as of `tts tune`; options given here win.")
+]
 Strategy = Annotated[
-    str, typer.Option(help="lsrs chooses among the maps of a scale, best-of-n among whole images.")
+    str, typer.Option(help="lsrs: choose a map at each scale; best-of-n: among whole images.")
 ]
 ImageScorer = Annotated[
-    str, typer.Option(help="With best-of-n: name[:argument] of `tts list`. Default: the backbone's own.")
+    str, typer.Option(help="With best-of-n: name[:argument] of `tts list`; auto is digits for digits.")
 ]
 Scorer = Annotated[
     str, typer.Option(help="Name[:argument], a checkpoint file, none, or auto for the backbone's own.")
 ]
 Selector = Annotated[str, typer.Option(help="Name[:argument] of `tts list`.")]
-Candidates = Annotated[str, typer.Option(help="M, or m_1,...,m_K with one number a scale.")]
+Candidates = Annotated[
+    str, typer.Option(help="M, or m_1,...,m_K with one number a scale; or N whole images.")
+]
 StartScale = Annotated[int | None, typer.Option(help="First scale with M candidates, from 1. Default: 2.")]
 EndScale = Annotated[int | None, typer.Option(help="Last one. Default: the last scale.")]
 TopKSelect = Annotated[int, typer.Option(help="k of the topk selector.")]

@@ -10,6 +10,7 @@ import typer
 from tts_cli import options
 from tts_cli.output import print_json, state
 from tts_cli.progress import run_log, say_note
+from tts_cli.settings import settings_of
 
 if TYPE_CHECKING:
     from tts.sample_config import SampleConfig
@@ -21,28 +22,16 @@ def sample(
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
     schedule: options.Schedule = None,
-    settings: Annotated[
-        Path | None, typer.Option(help="File of settings, as of `tts tune`; options given here win.")
-    ] = None,
-    strategy: Annotated[
-        str, typer.Option(help="lsrs: choose a map at each scale; best-of-n: among whole images.")
-    ] = "lsrs",
-    scorer: Annotated[
-        str, typer.Option(help="Name[:argument], a checkpoint file, none, or auto for the backbone's own.")
-    ] = "auto",
-    image_scorer: Annotated[
-        str, typer.Option(help="With best-of-n: name[:argument] of `tts list`; auto is digits for digits.")
-    ] = "auto",
-    selector: Annotated[str, typer.Option(help="Name[:argument] of `tts list`.")] = "greedy",
-    candidates: Annotated[
-        str, typer.Option(help="M, or m_1,...,m_K with one number a scale; or N whole images.")
-    ] = "8",
-    start_scale: Annotated[
-        int | None, typer.Option(help="First scale with M candidates, from 1. Default: 2.")
-    ] = None,
-    end_scale: Annotated[int | None, typer.Option(help="Last one. Default: the last scale.")] = None,
-    top_k_select: Annotated[int, typer.Option(help="k of the topk selector.")] = 8,
-    temperature: Annotated[float, typer.Option(help="T of the topk and softmax selectors.")] = 1.0,
+    settings: options.Settings = None,
+    strategy: options.Strategy = "lsrs",
+    scorer: options.Scorer = "auto",
+    image_scorer: options.ImageScorer = "auto",
+    selector: options.Selector = "greedy",
+    candidates: options.Candidates = "8",
+    start_scale: options.StartScale = None,
+    end_scale: options.EndScale = None,
+    top_k_select: options.TopKSelect = 8,
+    temperature: options.Temperature = 1.0,
     labels: Annotated[str | None, typer.Option(help="Class labels, like 0-9,12. Default: 0-9.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds for each label. Default: 0-4.")] = None,
     per_class: Annotated[
@@ -64,12 +53,12 @@ def sample(
     randomize_scale: Annotated[
         int | None, typer.Option(help="Replace this scale's map by random tokens (figure 1).")
     ] = None,
-    uint8: Annotated[str | None, typer.Option(help="truncate or round. Default: the family's rule.")] = None,
+    uint8: options.Uint8 = None,
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,
-    chunk: Annotated[int | None, typer.Option(help="Candidates of an image scored at once.")] = None,
-    score_memory: Annotated[int, typer.Option(help="MiB for scoring, where --chunk is not given.")] = 512,
+    chunk: options.Chunk = None,
+    score_memory: options.ScoreMemory = 512,
     overwrite: options.Overwrite = False,
     extend: options.Extend = False,
     shard: options.Share = None,
@@ -100,21 +89,13 @@ def sample(
 def _config(context: typer.Context, given: dict[str, Any]) -> SampleConfig:
     """The configuration of the options, and of the settings file for those that are not given."""
     from tts.sample_config import SampleConfig
-    from tts.settings_file import read_settings
 
     fields = {key: value for key, value in given.items() if key in SampleConfig.__dataclass_fields__}
     texts = {key: str(given[key]) for key in ("out", "from_tokens") if given[key] is not None}
     files = tuple(str(weight) for weight in given["weights"] or ())
     parts = tuple(part.strip() for part in given["formats"].split(","))
-    found = {} if given["settings"] is None else read_settings(given["settings"])
-    unsaid = {key: value for key, value in found.items() if not _was_given(context, key)}
+    unsaid = settings_of(context, given["settings"])
     return SampleConfig(**{**fields, **texts, "weights": files, "formats": parts, **unsaid})
-
-
-def _was_given(context: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
 
 
 def _show(summary: SampleSummary, as_json: bool) -> None:

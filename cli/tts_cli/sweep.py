@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tts_cli import options
 from tts_cli.output import print_json, print_table
 from tts_cli.progress import run_log, say_note
+from tts_cli.settings import settings_of
 
 if TYPE_CHECKING:
+    from tts.evaluation.sweep.config import SweepConfig
     from tts.evaluation.sweep.run import SweepSummary
 
 
 def sweep(
+    context: typer.Context,
     axes: Annotated[
         list[str] | None, typer.Argument(metavar="AXIS=V,V", help="Further axes of a single --grid.")
     ] = None,
@@ -44,9 +47,10 @@ def sweep(
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
     schedule: options.Schedule = None,
+    settings: options.Settings = None,
     strategy: options.Strategy = "lsrs",
-    image_scorer: options.ImageScorer = "auto",
     scorer: options.Scorer = "auto",
+    image_scorer: options.ImageScorer = "auto",
     selector: options.Selector = "greedy",
     candidates: options.Candidates = "8",
     start_scale: options.StartScale = None,
@@ -84,20 +88,32 @@ def sweep(
       tts sweep --grid candidates=1,2,4,8 selector=greedy,softmax --images 1000 --seeds 3 --out sweep
       tts sweep --grid "candidates=32 start_scale=1,2,3" --grid "strategy=best-of-n candidates=2,4" --out st
     """
-    from tts.evaluation.figures import MetricOptions
-    from tts.evaluation.sweep.config import BASE, SweepConfig
     from tts.evaluation.sweep.run import run_sweep
-    from tts.sample_config import SampleConfig
 
-    given, files = locals(), tuple(map(str, weights or ()))
-    base = SampleConfig(**{**{key: given[key] for key in BASE if key in given}, "weights": files})
-    own = {key: value for key, value in given.items() if key in SweepConfig.__dataclass_fields__}
-    texts = {"out": str(out), "grids": tuple(grid or ()), "further": tuple(axes or ())}
-    metrics = MetricOptions(manifold=not no_manifold)
-    config = SweepConfig(**{**own, **texts, "base": base, "metrics": metrics})
+    config = _config(context, locals())
     with run_log("sweeping", log_json, "sets") as log:
         summary = run_sweep(config, log.report, log.warn)
     _report(summary, log_json, as_json)
+
+
+def _config(context: typer.Context, given: dict[str, Any]) -> SweepConfig:
+    """The configuration of the options, and of the settings file for those that are not given."""
+    from tts.evaluation.figures import MetricOptions
+    from tts.evaluation.sweep.config import BASE, SweepConfig
+    from tts.sample_config import SampleConfig
+
+    fields = {name: given[name] for name in BASE if name in given}
+    files = {"weights": tuple(map(str, given["weights"] or ()))}
+    found = {name: value for name, value in settings_of(context, given["settings"]).items() if name in BASE}
+    own = {name: value for name, value in given.items() if name in SweepConfig.__dataclass_fields__}
+    texts = {
+        "out": str(given["out"]),
+        "grids": tuple(given["grid"] or ()),
+        "further": tuple(given["axes"] or ()),
+    }
+    metrics = MetricOptions(manifold=not given["no_manifold"])
+    base = SampleConfig(**{**fields, **files, **found})
+    return SweepConfig(**{**own, **texts, "base": base, "metrics": metrics})
 
 
 def _report(summary: SweepSummary, log_json: bool, as_json: bool) -> None:

@@ -100,7 +100,7 @@ def test_slips_are_refused_in_one_line(refuse: Text, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "none")
     assert "unknown axis 'candidate'; did you mean" in refuse("sweep", "--grid", "candidate=1", *out)
     assert "start-scale 9 is out of range" in refuse("sweep", "--grid", "start_scale=1,9", *out)
-    assert "holds no sweep yet; pass --grid" in refuse("sweep", *out)
+    assert "holds no figures yet; pass --grid" in refuse("sweep", *out)
     several = ("--grid", "cfg=1", "--grid", "cfg=2", "candidates=1")
     assert "'candidates=1' could belong to any of 2 grids" in refuse("sweep", *several, *out)
     assert not (tmp_path / "none").exists()
@@ -122,6 +122,16 @@ def test_the_recorded_command_goes_on(sweep: Text, run: Any, tmp_path: Path) -> 
     assert program == "tts"
     assert run(*words).code == 0
     assert (tmp_path / "results.json").read_bytes() == before
+
+
+def test_settings_can_come_from_a_file(sweep: Text, tmp_path: Path) -> None:
+    settings = {"format": "scalewise-tts-settings-1", "settings": {"cfg": 3.0, "selector": "softmax"}}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    options = ("--settings", tmp_path / "settings.json", "--seeds", 1, "--out", tmp_path / "sweep")
+    rows = sweep("--grid", "candidates=1,2", *options).splitlines()[1:-1]
+    assert [row.partition("  ")[0] for row in rows] == ["plain cfg 3", "softmax M 2 ST 2 cfg 3"]
+    (row, *_) = sweep("--grid", "candidates=1", "--cfg", 1, *options).splitlines()[3:]
+    assert row.startswith("plain cfg 1 ")
 
 
 def test_progress_is_told_as_json_lines(run: Any, tmp_path: Path) -> None:
@@ -167,7 +177,9 @@ def test_a_signal_stops_in_good_order(
     assert (process.returncode, stdout) == (128 + number, "")
     last = stderr.splitlines()[-1]
     assert last.startswith(f"error: {'interrupted' if number == signal.SIGINT else 'terminated'}; ")
-    assert last.endswith("of 240 seed sets are measured, run the same command to go on")
+    assert last.endswith(
+        "of 240 seed sets are measured, run the same command to go on, or without --grid to sum up"
+    )
     assert not (tmp_path / ".work").exists()
     assert not list(tmp_path.rglob("*.tmp"))
 

@@ -103,6 +103,8 @@ def compare(folder: Path, text: str) -> Comparison:
     if text in ids:
         others = [(point, ids[text]) for point in this.points if point.id != text]
         return Comparison(text, text, this.title, {}, tuple(_pairs(others)), (), ())
+    if not Path(text).is_dir():
+        raise UsageError(f"point {text} has no figures yet; run the command of its grid first")
     other = read_results(Path(text))
     apart = _apart(this, other)
     mine, theirs = _by_key(this, apart), _by_key(other, apart)

@@ -124,6 +124,12 @@ def test_sweeps_without_a_common_point_are_refused(sweep: Any, make: Any, refuse
         compare(sweep.write(), str(other.write()))
 
 
+def test_a_point_without_figures_is_refused(sweep: Any, refused: Any) -> None:
+    sweep.add()
+    with refused("point softmax-m2 has no figures yet"):
+        compare(sweep.write(), "softmax-m2")
+
+
 def test_differences_are_written_for_programs_and_people(sweep: Any) -> None:
     plain = sweep.add()
     sweep.add(candidates="2", **GREEDY)

@@ -188,7 +188,7 @@ def test_every_value_is_checked_before_anything_is_measured(
         ({"reference": "held-out"}, "unknown reference 'held-out'"),
         ({"features": "digit"}, "unknown features 'digit'; did you mean 'digits'?"),
         ({"against": "nowhere"}, "--against nowhere is neither a folder of 'tts sweep' nor a point"),
-        ({"grids": ()}, "holds no sweep yet; pass --grid"),
+        ({"grids": ()}, "holds no figures yet; pass --grid"),
     ],
 )
 def test_other_slips_cost_nothing_either(
