@@ -17,10 +17,7 @@ def fetch(
         str, typer.Argument(help="A published backbone of `tts list`, or inception for `tts eval`.")
     ],
 ) -> None:
-    """Download published weights into a cache, where the other commands find them.
-
-    Backbones go to the Hugging Face cache (HF_HOME). Inception goes to the folder TTS_CACHE, or else to
-    scalewise-tts in XDG_CACHE_HOME or ~/.cache.
+    """Download published weights into the Hugging Face cache, or inception's into TTS_CACHE.
 
     \b
     Examples:
