@@ -9,6 +9,7 @@ clock where other work shares the machine. Figures go to ``benchmarks/results/fr
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import statistics
@@ -80,7 +81,7 @@ def measure(arms: dict[str, Arm], rounds: int) -> dict[str, dict[str, object]]:
 
 
 def main() -> None:
-    """Measure, and write the figures."""
+    """Measure, and write the figures beside those of other numbers of threads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dimensions", type=int, default=2048)
     parser.add_argument("--rounds", type=int, default=3)
@@ -98,23 +99,22 @@ def main() -> None:
         "tts, 1000 images": lambda: frechet_distance(many, few),
         "scipy, 1000 images": lambda: by_scipy(many, few),
     }
+    before = os.getloadavg()[0]
     with threadpool_limits(options.threads, user_api="blas"):
-        load = os.getloadavg()[0]
         found = measure(arms, options.rounds)
         itself = frechet_distance(many, many)
-    record = {
+    results = json.loads(options.out.read_text()) if options.out.exists() else {}
+    results[f"{options.threads} threads"] = {
         "dimensions": options.dimensions,
         "rounds": options.rounds,
-        "load_average": {
-            "before": load,
-            "after": os.getloadavg()[0],
-            "note": "other work may share the machine",
-        },
+        "load_average": {"before": before, "after": os.getloadavg()[0]},
+        "note": "where the load is above the number of threads, other work shared the machine: see"
+        " cpu_seconds; with several threads these count waiting for each other, too",
         "arms": found,
         "distance_to_itself": itself,
         "environment": environment(torch.device("cpu")),
     }
-    write_json(options.out, record)
+    write_json(options.out, results)
 
 
 if __name__ == "__main__":
