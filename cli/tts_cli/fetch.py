@@ -21,7 +21,6 @@ def fetch(
 
     \b
     Examples:
-      tts fetch var-d16
       HF_HOME=/data/hub tts fetch var-d30
       TTS_CACHE=/data/tts tts fetch inception
     """
