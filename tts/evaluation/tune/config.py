@@ -14,6 +14,9 @@ from tts.evaluation.tune.objective import Objective, find_objective
 from tts.evaluation.tune.space import MOST, Arm
 from tts.sample_config import SETTINGS, SampleConfig
 
+MOST_SEED = 10**6
+"""Seeds of a tune; each has a thousand seed sets of its own."""
+
 FOUND = ("backbone", "scorer", "candidates", "cfg")
 """Settings that a settings file always names."""
 
@@ -77,11 +80,18 @@ class TuneConfig:
 
     def options(self) -> dict[str, Any]:
         """What decides the search and the verdict, beside models, features and reference."""
-        names = [name for name in OWN if name not in ("reference", "features", "out")]
-        shared = {name: getattr(self.base, name) for name in SHARED if name in SETTINGS}
         hashed = ("backbone", "weights", "scorer")
-        plain = {name: value for name, value in shared.items() if name not in hashed}
-        return {**plain, **{name: getattr(self, name) for name in names}}
+        shared = [name for name in SHARED if name in SETTINGS and name not in hashed]
+        own = [name for name in OWN if name not in ("reference", "features", "out")]
+        read = {
+            "budget": parse_duration(self.budget),
+            "cfgs": None if self.cfgs is None else list(parse_cfgs(self.cfgs)),
+        }
+        return {
+            **{name: getattr(self.base, name) for name in shared},
+            **{name: getattr(self, name) for name in own},
+            **read,
+        }
 
     def command(self) -> str:
         """The command that goes on with this tune, as it is typed."""
@@ -101,10 +111,6 @@ class TuneConfig:
             for name, value in values.items()
             if name in FOUND or name in arm.named() or value != getattr(SampleConfig, name)
         }
-
-
-MOST_SEED = 10**6
-"""Seeds of a tune; each has a thousand seed sets of its own."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tts.evaluation.tune.bench import LabBench
 from tts.evaluation.tune.budget import Clock
 from tts.evaluation.tune.config import Asked, TuneConfig
 from tts.evaluation.tune.confirm import Finding, Plan, confirm, judge
-from tts.evaluation.tune.desk import Desk, Half
+from tts.evaluation.tune.desk import GO_ON, Desk, Half
 from tts.evaluation.tune.halving import Limit
 from tts.evaluation.tune.records import Ledger, Trial, expected, made
 from tts.evaluation.tune.search import Search
@@ -94,7 +94,9 @@ class _Session:
         setup, ledger = self.setup, self.ledger
         if ledger.trial is not None and ledger.trial.closed and (self.store.folder / SETTINGS_FILE).exists():
             return self._finished(ledger.trial)
-        features = reference_features(self.config.reference, setup.lab.extractor)
+        features = reference_features(
+            self.config.reference, setup.lab.extractor, progress=lambda done, total: self.stop.check(GO_ON)
+        )
         halves = dict(zip(Half, split_reference(features, self.config.seed), strict=True))
         sizes = {half.value: len(half_of.features or ()) for half, half_of in halves.items()}
         made_by = environment(setup.lab.device)
@@ -132,18 +134,17 @@ class _Session:
         return SEED_SETS * (self.config.seed + 1)
 
     def _write(self, finding: Finding, record: dict[str, Any]) -> None:
-        """Write the settings, then the summary and the record of a tune that is finished."""
-        folder = self.store.folder
+        """Write what was found; the recommended settings, which say that the tune is finished, come last."""
+        text = self._summary(finding).markdown(self.setup.record.command, str(self.store.folder))
+        self.store.write_summary(text)
+        self.store.write(record)
         for name, arm in (
             (WINNER_FILE, finding.winner),
             (BASELINE_FILE, finding.baseline),
             (SETTINGS_FILE, finding.recommended),
         ):
             notes = {"tune": {"verdict": finding.verdict.value, "setting": arm.label}}
-            write_settings(folder / name, self.config.settings(arm), notes)
-        text = self._summary(finding).markdown(self.setup.record.command, str(folder))
-        self.store.write_summary(text)
-        self.store.write(record)
+            write_settings(self.store.folder / name, self.config.settings(arm), notes)
 
     def _summary(self, finding: Finding) -> Summary:
         return Summary(self.setup.record.features_title, self.asked.objective, finding, self.ledger)

@@ -27,6 +27,7 @@ from tts.evaluation.tune.records import Ledger, Rung, Trial
 from tts.evaluation.tune.rows import Row
 from tts.evaluation.tune.space import Arm
 
+MORE = "a longer --budget with --overwrite may tell"
 LISTED = 10
 """Arms with selection that a table of a rung shows."""
 
@@ -64,7 +65,7 @@ class Summary:
         return {
             Verdict.GAIN: f"gain: {finding.winner.label}: {said}",
             Verdict.NOTHING: f"nothing beats the baseline by {part:.0%}: {finding.winner.label}: {said}",
-            Verdict.UNDECIDED: f"undecided: {finding.winner.label}: {said}; a longer --budget may tell",
+            Verdict.UNDECIDED: f"undecided: {finding.winner.label}: {said}; {MORE}",
         }[finding.verdict]
 
     def comparison(self) -> Table:

@@ -61,3 +61,15 @@ def test_features_follow_the_reference_unless_they_are_named() -> None:
     assert TuneConfig(base).features_text == "digits"
     assert TuneConfig(base, reference="ref.npz").features_text == "inception"
     assert TuneConfig(base, reference="ref.npz", features="digits").features_text == "digits"
+
+
+def test_options_are_equal_however_they_are_written() -> None:
+    base = SampleConfig()
+    one, other = TuneConfig(base, budget="90s", cfgs="0,1"), TuneConfig(base, budget="1m30s", cfgs="0.0, 1")
+    assert one.options() == other.options()
+    assert one.options() != TuneConfig(base, budget="90s", cfgs="0,2").options()
+
+
+def test_where_it_runs_is_no_option() -> None:
+    here, there = SampleConfig(device="cpu", batch_size=3), SampleConfig(device="cuda", chunk=4)
+    assert TuneConfig(here, out="a").options() == TuneConfig(there, out="b").options()

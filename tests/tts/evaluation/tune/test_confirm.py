@@ -92,12 +92,14 @@ def verdicts(tuned: Tune, bench: Any, truth: Callable[[Arm], float], budget: flo
     return collections.Counter(made.finding.verdict for made in found)
 
 
-@pytest.mark.parametrize("budget", [60, 600])
-def test_gains_that_are_none_are_rarely_claimed(tuned: Tune, bench: Any, budget: float) -> None:
-    counts = verdicts(tuned, bench, guided, budget, 200)
-    assert counts[Verdict.GAIN] <= 13  # 2.5 % of 200 are 5; more than 13 happen once in 1 400 times
+@pytest.mark.parametrize(("budget", "worlds", "most"), [(60, 200, 13), (600, 80, 7)])
+def test_gains_that_are_none_are_rarely_claimed(
+    tuned: Tune, bench: Any, budget: float, worlds: int, most: int
+) -> None:
+    counts = verdicts(tuned, bench, guided, budget, worlds)
+    assert counts[Verdict.GAIN] <= most  # at 2.5 % more than this happens once in a thousand times
     if budget == 600:
-        assert counts[Verdict.NOTHING] >= 180
+        assert counts[Verdict.NOTHING] >= 0.9 * worlds
 
 
 def test_where_selection_harms_nothing_beats_the_baseline(tuned: Tune, bench: Any) -> None:
