@@ -1,10 +1,10 @@
-"""Best-of-N against LSRS at equal seconds: ``python benchmarks/equal_seconds.py benchmarks/results/sweep_var-digits``.
+"""Best-of-N against LSRS at equal seconds: ``python benchmarks/equal_seconds.py SWEEP``.
 
-Times every setting in interleaved rounds of random order, with the same images, batch and threads; ratios are to
-the plain model of the same round, and a second plain arm gives the noise floor. Figures come from the sweep in the
-folder, which must have the points. Each LSRS point is set beside the smallest measured N that takes at least as
-long, in favour of best-of-N. The table joins the sweep's tables and its report; the numbers go to
-``benchmarks/results/equal_seconds.json``.
+Times every setting in interleaved rounds of random order, with the same images, batch and threads; ratios
+are to the plain model of the same round, and a second plain arm gives the noise floor. Figures come from the
+sweep's folder, which must have the points. Each LSRS point is set beside the smallest measured N that takes
+at least as long, in favour of best-of-N. The table joins the sweep's tables and its report; the numbers go
+to ``benchmarks/results/equal_seconds.json``.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def table(title: str, all_arms: list[Arm], ratio: dict[str, tuple[float, float, 
     low, high = ratio["plain again"][1:]
     plain = next(arm.point for arm in all_arms if arm.name == "plain")
     caption = (
-        "Times are medians of ratios to the plain model in interleaved rounds (the plain model against itself:"
-        f" {low:.2f} to {high:.2f}). Best-of-N has the smallest measured N that takes at least as long; its"
+        "Times are medians of ratios to the plain model in interleaved rounds (the plain model against"
+        f" itself: {low:.2f} to {high:.2f}). Best-of-N has the smallest measured N that takes at least as long; its"
         f" judge is the network whose features are compared, which favours it. Plain: {title}"
         f" {cell(plain, 'fid')}, accuracy {cell(plain, 'accuracy')}."
     )
