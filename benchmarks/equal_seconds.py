@@ -118,8 +118,8 @@ def table(title: str, all_arms: list[Arm], ratio: dict[str, tuple[float, float, 
     plain = next(arm.point for arm in all_arms if arm.name == "plain")
     caption = (
         "Times are medians of ratios to the plain model in interleaved rounds (the plain model against"
-        f" itself: {low:.2f} to {high:.2f}). Best-of-N has the smallest measured N that takes at least as long; its"
-        f" judge is the network whose features are compared, which favours it. Plain: {title}"
+        f" itself: {low:.2f} to {high:.2f}). Best-of-N has the smallest measured N that takes at least as"
+        f" long; its judge is the network whose features are compared, which favours it. Plain: {title}"
         f" {cell(plain, 'fid')}, accuracy {cell(plain, 'accuracy')}."
     )
     header = ("LSRS M", "time", title, "accuracy", "best of N", "time", title, "accuracy")

@@ -1,9 +1,9 @@
 """Tune an embedded model, and check what is recommended: ``python benchmarks/tune_digits.py BACKBONE``.
 
-``tts tune`` searches and confirms. An independent run follows: the recommended settings and the plain model with
-its best guidance, with seed sets that the tuning never saw, against all real digits, and their paired
-difference. Everything goes to ``benchmarks/results/tune_BACKBONE``, the second run to ``rerun`` in it. Both go
-on where they stopped.
+``tts tune`` searches and confirms. An independent run follows: the recommended settings and the plain model
+with its best guidance, with seed sets that the tuning never saw, against all real digits, and their paired
+difference. Everything goes to ``benchmarks/results/tune_BACKBONE``, the second run to ``rerun`` in it. Both
+go on where they stopped.
 """
 
 from __future__ import annotations
