@@ -44,6 +44,15 @@ def sweep(
         str | None,
         typer.Option(help="Compare with another sweep's folder, or with a point of this one by its id."),
     ] = None,
+    time: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ROUNDS",
+            help="Time all points of the folder in so many interleaved rounds, in this process; let nothing"
+            " else compute.",
+        ),
+    ] = None,
+    time_images: Annotated[int, typer.Option(help="Images of a point and round of --time.")] = 250,
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
     schedule: options.Schedule = None,
@@ -87,13 +96,15 @@ def sweep(
     Examples:
       tts sweep --grid candidates=1,2,4,8 selector=greedy,softmax --images 1000 --seeds 3 --out sweep
       tts sweep --grid "candidates=32 start_scale=1,2,3" --grid "strategy=best-of-n candidates=2,4" --out st
+      tts sweep --out sweep --time 5
     """
     from tts.evaluation.sweep.run import run_sweep
 
     config = _config(context, locals())
-    with run_log("sweeping", log_json, "sets") as log:
+    what = ("sweeping", "sets") if time is None else ("timing", "rounds")
+    with run_log(what[0], log_json, what[1]) as log:
         summary = run_sweep(config, log.report, log.warn)
-    _report(summary, log_json, as_json)
+    _report(summary, time is not None, log_json, as_json)
 
 
 def _config(context: typer.Context, given: dict[str, Any]) -> SweepConfig:
@@ -116,17 +127,17 @@ def _config(context: typer.Context, given: dict[str, Any]) -> SweepConfig:
     return SweepConfig(**{**own, **texts, "base": base, "metrics": metrics})
 
 
-def _report(summary: SweepSummary, log_json: bool, as_json: bool) -> None:
-    """Remarks on stderr, then the table of all points, or JSON."""
+def _report(summary: SweepSummary, timed: bool, log_json: bool, as_json: bool) -> None:
+    """Remarks on stderr, then the table of all points or of their times, or JSON."""
     from tts.engine.launch import Launch
     from tts.evaluation.sweep.against_table import comparison_table
-    from tts.evaluation.sweep.overview import overview
+    from tts.evaluation.sweep.overview import overview, timings
 
     if not Launch.from_environment().main:
         return
     for remark in summary.remarks:
         say_note(remark, log_json)
-    tables = [overview(summary.results)]
+    tables = [timings(summary.results) if timed else overview(summary.results)]
     if summary.comparison is not None:
         tables.append(comparison_table(summary.comparison))
     if as_json:
@@ -138,11 +149,13 @@ def _report(summary: SweepSummary, log_json: bool, as_json: bool) -> None:
 
 
 def _json(summary: SweepSummary) -> dict[str, object]:
-    """The results, as in results.json, with the comparison."""
+    """The results, as in results.json, with the times and the comparison."""
     from tts.evaluation.sweep.reading import RESULTS
     from tts.io import read_json
 
     folder = summary.results.folder
     comparison = None if summary.comparison is None else asdict(summary.comparison)
     asked = {"points": summary.points, "seed_sets": summary.seed_sets, "made": summary.made}
-    return {"out": str(folder), **asked, "results": read_json(folder / RESULTS), "against": comparison}
+    timing = None if summary.results.timing is None else asdict(summary.results.timing)
+    results = read_json(folder / RESULTS)
+    return {"out": str(folder), **asked, "results": results, "timing": timing, "against": comparison}

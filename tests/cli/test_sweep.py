@@ -96,6 +96,28 @@ def test_a_sweep_against_itself_differs_in_nothing(sweep: Text, tmp_path: Path) 
         assert set("".join(differences)) <= set("+0. [],")
 
 
+def test_points_are_timed(sweep: Text, succeed: Text, tmp_path: Path) -> None:
+    sweep("--grid", "candidates=1,2", "--seeds", 1, "--out", tmp_path)
+    out = ("--out", tmp_path, "--device", "cpu")
+    lines = succeed("sweep", "--time", 2, "--time-images", 20, *out).splitlines()
+    assert lines[0].split() == ["POINT", "TIME", "S/1000"]
+    assert lines[1].split()[:2] == ["plain", "1.00"]
+    assert lines[2].startswith("greedy M 2 ST 2 ")
+    assert lines[3:] == [f"2 points in {tmp_path}"]
+    timing = json.loads((tmp_path / "timing.json").read_text())
+    assert (timing["format"], timing["rounds"], timing["images"]) == ("scalewise-tts-timing-1", 2, 20)
+    assert [len(times) for times in timing["seconds"].values()] == [2, 2]
+    assert json.loads(succeed("sweep", *out, "--json"))["timing"]["seconds"] == timing["seconds"]
+
+
+def test_timing_is_refused_in_one_line(refuse: Text, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "none")
+    assert "time 0 must be at least 1" in refuse("sweep", "--time", 0, *out)
+    assert "--time does not go with --grid" in refuse("sweep", "--time", 1, "--grid", "candidates=1", *out)
+    assert "holds no figures yet" in refuse("sweep", "--time", 1, *out)
+    assert not (tmp_path / "none").exists()
+
+
 def test_slips_are_refused_in_one_line(refuse: Text, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "none")
     assert "unknown axis 'candidate'; did you mean" in refuse("sweep", "--grid", "candidate=1", *out)

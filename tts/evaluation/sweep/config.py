@@ -29,7 +29,8 @@ class SweepConfig:
     """Everything that ``tts sweep`` takes: ``base`` is what the points of the grids change.
 
     ``seeds`` names seed sets of ``images`` images each, as ``parse_sets`` reads them. Without grids nothing
-    is measured. ``against`` is the folder of another sweep, or the id of a point of this one.
+    is measured. ``against`` is the folder of another sweep, or the id of a point of this one. ``time`` asks
+    for so many rounds that time the points with ``time_images`` images each.
     """
 
     base: SampleConfig
@@ -43,13 +44,16 @@ class SweepConfig:
     metrics: MetricOptions = field(default_factory=MetricOptions)
     keep_images: bool = False
     against: str | None = None
+    time: int | None = None
+    time_images: int = 250
     threads: int | None = None
     lease: float = LEASE
 
     def check(self) -> None:
         """Refuse numbers out of range."""
         check_images(self.images)
-        for name, value in (("batch-size", self.base.batch_size), ("threads", self.threads)):
+        least = {"batch-size": self.base.batch_size, "threads": self.threads, "time": self.time}
+        for name, value in {**least, "time-images": self.time_images}.items():
             if value is not None and value < 1:
                 raise UsageError(f"{name} {value} must be at least 1")
         if not 0 < self.lease < math.inf:

@@ -112,9 +112,11 @@ class Lab:
         items = seed_items(seed_set, images, info.classes)
         counter = CostCounter()
         generator = counter.watch(build_generator(config, self.cache))
+        fit = Fit(self.batch_size or batch_size(generator), say=self.say)
+        rule = config.uint8 or info.uint8
         clock, found, first, done = Clock(), [], [], 0
         with npz_writer(keep, items, info.image_size) as writer:
-            for pixels in clock.over(self._batches(generator, config, items)):
+            for pixels in clock.over(pixels_of(generator, items, fit, rule)):
                 found.append(self._features(pixels, items[done : done + len(pixels)]))
                 first.append(pixels[: max(0, STRIP - done)])
                 done += len(pixels)
@@ -124,14 +126,6 @@ class Lab:
         features = Features.cat(found)
         figures = evaluate(features, reference, self.options, self.extractor.knows_labels, self.say)
         return Measured(figures, counter.cost(clock.seconds), features, np.concatenate(first))
-
-    def _batches(self, generator: Generator, config: SampleConfig, items: list[Item]) -> Iterator[Pixels]:
-        """Pixels (n, S, S, 3) of the items, by the family's rule unless the configuration names one."""
-        rule = config.uint8 or generator.backbone.info.uint8
-        fit = Fit(self.batch_size or batch_size(generator), say=self.say)
-        for batch in generator.batches(items, fit):
-            assert batch.result.images is not None
-            yield to_uint8(batch.result.images, rule)
 
     def _features(self, pixels: Pixels, items: list[Item]) -> Features:
         """Features of pixels (n, S, S, 3), with the labels of their items."""
@@ -156,6 +150,13 @@ class Clock:
             if batch is None:
                 return
             yield batch
+
+
+def pixels_of(generator: Generator, items: list[Item], fit: Fit, rule: str) -> Iterator[Pixels]:
+    """Pixels (n, S, S, 3) of the items, in uint8 by a rule."""
+    for batch in generator.batches(items, fit):
+        assert batch.result.images is not None
+        yield to_uint8(batch.result.images, rule)
 
 
 def check_image_size(info: BackboneInfo, extractor: FeatureExtractor) -> None:

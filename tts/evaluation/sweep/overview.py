@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tts.evaluation.sweep.curves import Curves
 from tts.evaluation.sweep.measures import (
     ACCURACY,
     DECODER_CALLS,
@@ -18,6 +19,7 @@ from tts.evaluation.sweep.measures import (
     Names,
 )
 from tts.evaluation.sweep.reading import ResultPoint, Results
+from tts.evaluation.sweep.sheet import Sheet, relative
 from tts.evaluation.sweep.tables import NOTHING, Column, Table, make_table
 
 
@@ -46,6 +48,19 @@ def overview(results: Results) -> Table:
         " images judged for one image."
     )
     return make_table("overview", "All points", caption, None, columns, heads=2)
+
+
+def timings(results: Results) -> Table:
+    """A row a timed point: its time in that of the plain model's, and seconds for 1 000 images."""
+    points = [point for point in results.points if point.rounds]
+    plain = Curves(results).plain
+    columns = [
+        Column("POINT", tuple(point.label for point in points)),
+        Column("TIME", tuple(relative(point, plain) if plain else NOTHING for point in points)),
+        replace(Column.of(SECONDS, points), title="S/1000"),
+    ]
+    caption = Sheet(results).with_time("TIME is relative to the plain model", points)
+    return make_table("timings", "Times", f"{caption}.", None, columns)
 
 
 def _counts(title: str, measure: Measure, points: tuple[ResultPoint, ...]) -> Column:

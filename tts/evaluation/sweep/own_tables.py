@@ -1,11 +1,12 @@
-"""Tables of a sweep that the LSRS paper has not: selectors, strategies, further axes, and all points."""
+"""Tables of a sweep that the LSRS paper has not: selectors, strategies, further axes, all points."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from tts.evaluation.sweep import measures
-from tts.evaluation.sweep.sheet import Sheet
+from tts.evaluation.sweep.equal_seconds import equal_seconds
+from tts.evaluation.sweep.sheet import FAVOURED, Sheet
 from tts.evaluation.sweep.tables import NOTHING, Table
 
 AXES = {
@@ -24,6 +25,7 @@ def own_tables(sheet: Sheet) -> Iterator[Table]:
     """All of them; every point of the sweep stands in the last one."""
     yield from selectors(sheet)
     yield from strategies(sheet)
+    yield from equal_seconds(sheet)
     for axis in AXES:
         yield from along(sheet, axis)
     yield from everything(sheet)
@@ -59,10 +61,10 @@ def strategies(sheet: Sheet) -> list[Table]:
     wanted = (*sheet.quality, m.PASSES, m.SCORER_CALLS, m.DECODER_CALLS, m.JUDGED, m.SECONDS)
     heads = {"method": [name for name, _ in rows]}
     said = "best of N judges finished images, LSRS maps of scales"
-    judges = {p.setting.image_scorer or "" for _, p in rows if not p.plain}
-    if any(judge.partition(":")[0] == sheet.results.features for judge in judges):
-        said += "; the judge is the network whose features are compared, which favours best of N"
-    return sheet.listed("strategies", "Strategies", heads, [point for _, point in rows], wanted, said)
+    points = [point for _, point in rows]
+    if sheet.favours(points):
+        said += f"; {FAVOURED}"
+    return sheet.listed("strategies", "Strategies", heads, points, wanted, sheet.with_time(said, points))
 
 
 def along(sheet: Sheet, axis: str) -> list[Table]:
@@ -82,7 +84,8 @@ def everything(sheet: Sheet) -> list[Table]:
     """Every point of the sweep once."""
     points = sheet.results.points
     wanted = (*sheet.quality, measures.VARIANCE, measures.PASSES, measures.SECONDS)
-    return sheet.listed("points", "All points", {"point": [p.label for p in points]}, points, wanted)
+    said, heads = sheet.with_time("", points), {"point": [point.label for point in points]}
+    return sheet.listed("points", "All points", heads, points, wanted, said)
 
 
 def _text(value: object) -> str:

@@ -47,7 +47,7 @@ def main(sheet: Sheet) -> list[Table]:
         Column("time", tuple(relative(point, plain) for point in points)),
     ]
     said = f"{sheet.rule}; steps are transformer passes an image, time is relative to the plain model"
-    caption = sheet.caption(points, said)
+    caption = sheet.caption(points, sheet.with_time(said, points))
     return [make_table("main", "Comparison with the plain model", caption, "tables 1 and 4", columns)]
 
 
@@ -176,4 +176,5 @@ def cost(sheet: Sheet) -> list[Table]:
     """Figure 6: time and memory by M."""
     wanted = (measures.SECONDS, measures.MEMORY, measures.PASSES, measures.SCORER_CALLS)
     curve, text = sheet.curves.by_candidates(), ("M", candidates_text)
-    return sheet.by_curve("cost", "Time and memory by M", "figure 6", curve, text, wanted, sheet.rule)
+    said = sheet.with_time(sheet.rule, curve.points)
+    return sheet.by_curve("cost", "Time and memory by M", "figure 6", curve, text, wanted, said)

@@ -11,7 +11,7 @@ from tts.evaluation.sweep.config import BASE, SweepConfig, frame
 from tts.evaluation.sweep.grid import Axis, Grid
 from tts.evaluation.sweep.lab import Lab
 from tts.evaluation.sweep.names import Defaults, name_of
-from tts.evaluation.sweep.point import Point, canonical, distinct, grouped
+from tts.evaluation.sweep.point import Point, Setting, canonical, distinct, grouped
 from tts.evaluation.sweep.record import Record, SweepRecord
 from tts.evaluation.sweep.store import Named
 from tts.pipeline import Generator
@@ -48,11 +48,11 @@ def make_plan(config: SweepConfig, lab: Lab) -> Plan:
     """Check and build everything that is asked for; whatever cannot be made is refused here."""
     grids, seed_sets = config.parse()
     said: dict[str, None] = {}
-    judges: Record = {}
+    found: Record = {}
     points = distinct([point for grid in grids for point in _points(config.base, grid, lab)])
     for point in grouped(points):
         generator = build_generator(point.config, lab.cache)
-        judges |= _judges(point, generator)
+        found |= judges(point.setting, generator)
         said |= dict.fromkeys(remarks(generator, scorer_note(point.config, generator.scorer)))
     said |= dict.fromkeys(note for grid in grids for note in _idle(config.base, grid, lab))
     classes = lab.facts(config.base).info.classes
@@ -61,7 +61,7 @@ def make_plan(config: SweepConfig, lab: Lab) -> Plan:
             None
         )
     planned = tuple(Planned(_named(point, lab), point) for point in points)
-    record = _record(config, lab, grids, seed_sets, planned, judges)
+    record = _record(config, lab, grids, seed_sets, planned, found)
     return Plan(planned, seed_sets, record, tuple(said))
 
 
@@ -101,10 +101,9 @@ def _fixed(grid: Grid, axis: Axis, number: int) -> Grid:
     return Grid(tuple(one if other is axis else other for other in grid.axes))
 
 
-def _judges(point: Point, generator: Generator) -> Record:
+def judges(setting: Setting, generator: Generator) -> Record:
     """Identities of the scorer and the image scorer, by the text that names them."""
     found: Record = {}
-    setting = point.setting
     if setting.scorer is not None:
         found[f"scorer {setting.scorer}"] = describe_scorer(generator.scorer) or {}
     if setting.image_scorer is not None:

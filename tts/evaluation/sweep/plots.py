@@ -135,7 +135,8 @@ def cost(sheet: Sheet) -> list[Plot]:
         one.set_ylim(bottom=0, top=1.1 * max(max(p.values(measure.key), default=0) for p in points))
     axes[-1].set_xlabel("candidates M" + (", images N" if len(curves) > 1 else ""))
     finish(figure, axes)
-    said = f"{sheet.rule}; 1 is the plain model; memory includes the weights; {BARS}."
+    said = f"{sheet.rule}; 1 is the plain model; memory includes the weights; {BARS}"
+    said = f"{sheet.with_time(said, points)}."
     return [Plot("cost", "Time and memory", said[0].upper() + said[1:], "figure 6", figure)]
 
 
@@ -202,8 +203,8 @@ def compute(sheet: Sheet) -> list[Plot]:
         one.set_xlabel(measure.name)
         _say_candidates(one, trails, sheet.names.fid)
     finish(figure, axes)
-    said = f"The number at a point is its M or N, 1 the plain model; {sheet.rule}; {BARS}."
-    return [Plot("compute", "Quality against compute", said, None, figure)]
+    said = f"The number at a point is its M or N, 1 the plain model; {sheet.rule}; {BARS}"
+    return [Plot("compute", "Quality against compute", f"{sheet.with_time(said, points)}.", None, figure)]
 
 
 def _by_cost(curve: Curve, measure: Measure) -> Curve:

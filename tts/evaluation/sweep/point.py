@@ -126,6 +126,19 @@ def _config(config: SampleConfig, setting: Setting) -> SampleConfig:
     return replace(config, strategy=setting.strategy, candidates=setting.candidates, **{**unused, **span})
 
 
+def config_of(setting: Setting, base: SampleConfig, info: BackboneInfo) -> SampleConfig:
+    """The configuration of a point that was measured; ``info`` is of the base, whose other fields it has."""
+    values = {name: getattr(setting, name) for name in SETTING_FIELDS}
+    given = {name: getattr(SampleConfig, name) if v is None else v for name, v in values.items()}
+    if setting.schedule == ",".join(
+        map(str, info.schedule)
+    ):  # the base's own words, so that it is built once
+        given["schedule"] = base.schedule
+    if setting.guidance == info.guidance.name:
+        given["guidance"] = base.guidance
+    return replace(base, **given)
+
+
 def distinct(points: list[Point]) -> list[Point]:
     """The points without repetitions, in their order."""
     first: dict[Setting, Point] = {}

@@ -11,23 +11,30 @@ from typing import Any
 
 from tts.errors import CheckpointError
 from tts.evaluation.sweep.point import SETTING_FIELDS, Setting
+from tts.evaluation.sweep.timed import Timing, ratios, read_timing
 from tts.io import read_json
 from tts.sample_config import SampleConfig
 
 RESULTS = "results.json"
 FORMAT = "scalewise-tts-results-1"
+SECONDS = "seconds_per_1000"
 
 Numbers = Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
 class ResultPoint:
-    """A setting with its figures and costs in each seed set."""
+    """A setting with its figures and costs in each seed set.
+
+    ``rounds`` are the seconds for 1 000 images in each round of a timing, where there was one: they stand
+    for those of the seed sets.
+    """
 
     id: str
     label: str
     setting: Setting
     sets: Mapping[int, Numbers]
+    rounds: tuple[float, ...] = ()
 
     @property
     def candidates(self) -> int | None:
@@ -41,20 +48,36 @@ class ResultPoint:
         return self.candidates == 1
 
     def values(self, key: str) -> tuple[float, ...]:
-        """A figure in every seed set; nothing if one of them lacks it."""
+        """A figure in every seed set, or seconds in every round; nothing if one of them lacks it."""
+        if self.rounds and key == SECONDS:
+            return self.rounds
         found = [numbers.get(key) for numbers in self.sets.values()]
         known = tuple(float(value) for value in found if value is not None)
         return known if len(known) == len(found) else ()
 
     def mean(self, key: str) -> float | None:
-        """The mean of a figure over seed sets."""
+        """The mean of a figure over seed sets, or the median of seconds over rounds."""
         values = self.values(key)
+        if self.rounds and key == SECONDS:
+            return statistics.median(values)
         return statistics.fmean(values) if values else None
 
     def spread(self, key: str) -> float | None:
-        """The sample standard deviation of a figure over seed sets; ``None`` for a single one."""
+        """The sample standard deviation over seed sets, or rounds; ``None`` for a single one."""
         values = self.values(key)
         return statistics.stdev(values) if len(values) > 1 else None
+
+    def time_by(self, other: ResultPoint) -> float | None:
+        """Time relative to another point: the median of the ratios of rounds, else the ratio of means.
+
+        ``None`` where one side was timed in rounds and the other was not.
+        """
+        if self.rounds and other.rounds:
+            return statistics.median(ratios(self.rounds, other.rounds))
+        ours, theirs = self.mean(SECONDS), other.mean(SECONDS)
+        if bool(self.rounds) != bool(other.rounds) or ours is None or not theirs:
+            return None
+        return ours / theirs
 
     def where(self, **changes: Any) -> ResultPoint:
         """The same figures under another setting."""
@@ -67,7 +90,7 @@ class Results:
 
     ``base`` is the configuration that the points vary, ``title`` names the Frechet distance,
     ``features`` what makes its features. ``classes`` is their number, where the sweep says it: image i is of
-    class i modulo that.
+    class i modulo that. ``timing`` is what timed the points, if anything did.
     """
 
     folder: Path
@@ -78,6 +101,7 @@ class Results:
     images: int
     classes: int | None
     points: tuple[ResultPoint, ...]
+    timing: Timing | None = None
 
     @cached_property
     def sets(self) -> int:
@@ -92,7 +116,7 @@ class Results:
 def read_results(folder: Path) -> Results:
     """Read the results of a sweep's folder; a file that is none is a ``CheckpointError``."""
     path = folder / RESULTS
-    content = read_json(path)
+    content, timing = read_json(path), read_timing(folder)
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}")
@@ -105,7 +129,8 @@ def read_results(folder: Path) -> Results:
             reference=sweep["reference"]["text"],
             images=sweep["images"],
             classes=sweep.get("identity", {}).get("backbone", {}).get("classes"),
-            points=tuple(_point(entry) for entry in content["points"]),
+            points=tuple(_point(entry, timing) for entry in content["points"]),
+            timing=timing,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         text = " ".join(f"{type(error).__name__} {error}".split())
@@ -123,13 +148,14 @@ def base_config(entries: Mapping[str, Any]) -> SampleConfig:
     return SampleConfig(**values)
 
 
-def _point(entry: Mapping[str, Any]) -> ResultPoint:
+def _point(entry: Mapping[str, Any], timing: Timing | None) -> ResultPoint:
     setting = Setting(**{key: entry["setting"][key] for key in SETTING_FIELDS})
     sets = {
         int(number): _derived({**one["cost"], **one["figures"]})
         for number, one in sorted(entry["sets"].items(), key=lambda item: int(item[0]))
     }
-    return ResultPoint(entry["id"], entry["label"], setting, sets)
+    rounds = timing.per_1000(entry["id"]) if timing else ()
+    return ResultPoint(entry["id"], entry["label"], setting, sets, rounds)
 
 
 def _derived(numbers: dict[str, Any]) -> Numbers:
@@ -144,7 +170,7 @@ def _derived(numbers: dict[str, Any]) -> Numbers:
         if key in found:
             found[f"{key}_per_image"] = found[key] / images
     if "seconds" in found:
-        found["seconds_per_1000"] = 1000 * found["seconds"] / images
+        found[SECONDS] = 1000 * found["seconds"] / images
     if "peak_bytes" in found:
         found["peak_mib"] = found["peak_bytes"] / 2**20
     return found

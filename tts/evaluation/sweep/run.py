@@ -26,6 +26,7 @@ from tts.evaluation.sweep.shift import Say, Shift, is_done
 from tts.evaluation.sweep.store import Store
 from tts.evaluation.sweep.summing import sum_up
 from tts.evaluation.sweep.tally import Tally, jobs_of
+from tts.evaluation.sweep.timing import check_timing, time_points
 from tts.io import ensure_writable_dir
 from tts.resolve import torch_device
 
@@ -47,7 +48,7 @@ def run_sweep(
 ) -> SweepSummary:
     """Measure the points of all grids, together with other processes, and write what came out of it.
 
-    Without grids the folder's results are only summed up, and compared.
+    Without grids the folder's points are timed, if that is asked for, summed up, and compared.
     """
     launch = Launch.from_environment()
     store, once = Store(Path(config.out)), Once(warn)
@@ -57,6 +58,7 @@ def run_sweep(
     made = 0
     with Worker(store.work, config.lease) as worker, Stop() as stop:
         worker.begin()
+        time_points(config, store, worker, stop, report, once)
         if plan.points:
             lab = labs[0] if labs else make_lab(config, once)
             done = partial(is_done, store, config.keep_images)
@@ -111,6 +113,7 @@ def make_lab(config: SweepConfig, say: Say) -> Lab:
 def open_sweep(config: SweepConfig, store: Store, labs: list[Lab], say: Say) -> Plan:
     """The plan, checked and added to what the folder holds; without grids it has no points."""
     config.check()
+    check_timing(config, Launch.from_environment())
     store.check()
     if config.grids or config.further:
         config.parse()

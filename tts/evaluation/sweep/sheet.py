@@ -13,6 +13,9 @@ from tts.evaluation.sweep.reading import ResultPoint, Results
 from tts.evaluation.sweep.scorer_analysis import Analysis
 from tts.evaluation.sweep.tables import NOTHING, Column, Table, make_table
 
+FAVOURED = "the judge is the network whose features are compared, which favours best of N"
+SHARED = "those of the measuring processes, which shared the machine if there were several"
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -54,7 +57,37 @@ class Sheet:
         loss = next((s.trained_with for s in scorers if s.text == text), None)
         return curve.name if loss is None or loss in curve.name else f"{curve.name} ({loss})"
 
-    def note(self, points: Sequence[ResultPoint | None]) -> str:
+    def favours(self, points: Sequence[ResultPoint]) -> bool:
+        """Whether a judge of whole images is the network whose features are compared."""
+        judges = {point.setting.image_scorer or "" for point in points}
+        return any(judge.partition(":")[0] == self.results.features for judge in judges)
+
+    def with_time(self, said: str, points: Sequence[ResultPoint | None]) -> str:
+        """What is to be said, and how the seconds of points came about, where any are known."""
+        known = [point for point in points if point and point.values(measures.SECONDS.key)]
+        untimed = [point.label for point in known if not point.rounds]
+        notes = [said] if said else []
+        if len(untimed) < len(known):
+            notes.append(self._rounds())
+        if untimed:
+            whose = f" of {', '.join(untimed)}" if len(untimed) < len(known) else ""
+            notes.append(f"seconds{whose} are {SHARED}")
+        return "; ".join(notes)
+
+    def _rounds(self) -> str:
+        """How points were timed, and how far a point that was timed twice differs from itself."""
+        timing = self.results.timing
+        assert timing is not None
+        low, high = timing.noise
+        twice = next((point for point in self.results.points if point.id == timing.again_of), None)
+        name = "the plain model" if twice is None or twice.plain else twice.label
+        rounds = f"{timing.rounds} interleaved rounds" if timing.rounds > 1 else "one round"
+        return (
+            f"timed in {rounds} of {timing.images} images ({name} against itself: {low:.2f} to {high:.2f})"
+            + (", seconds are medians ± sample standard deviation over rounds" if timing.rounds > 1 else "")
+        )
+
+    def note(self, points: Sequence[ResultPoint | None], bold: str = "the best of a column") -> str:
         """How numbers came about, for a caption."""
         sets = {len(point.sets) for point in points if point}
         most = max(sets, default=0)
@@ -64,7 +97,7 @@ class Sheet:
         else:
             several = f"{'up to ' if len(sets) > 1 else ''}{most} seed sets of {images} images"
             how = f"mean ± sample standard deviation over {several}"
-        return f"{how}; reference {self.results.reference}; bold is the best of a column"
+        return f"{how}; reference {self.results.reference}; bold is {bold}"
 
     def caption(self, points: Sequence[ResultPoint | None], said: str = "") -> str:
         """A caption: what is to be said, and how the numbers came about."""
@@ -130,5 +163,5 @@ def candidates_text(x: float) -> str:
 
 def relative(point: ResultPoint, plain: ResultPoint) -> str:
     """The time of an image by that of the plain model's."""
-    ours, theirs = (each.mean(measures.SECONDS.key) for each in (point, plain))
-    return f"{ours / theirs:.2f}" if ours is not None and theirs else NOTHING
+    found = point.time_by(plain)
+    return NOTHING if found is None else f"{found:.2f}"

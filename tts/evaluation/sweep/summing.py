@@ -12,6 +12,7 @@ from tts.errors import CheckpointError, RunError
 from tts.evaluation.sweep.record import SweepRecord
 from tts.evaluation.sweep.results import JSON_FILE, write_results
 from tts.evaluation.sweep.store import Store
+from tts.evaluation.sweep.timed import TIMING
 from tts.io import read_json
 
 FIGURES_FILE = "figures.json"
@@ -26,7 +27,7 @@ def sum_up(store: Store, worker: Worker, device: torch.device) -> tuple[str, ...
             raise RunError(f"{store.folder} was removed while it was in use; start the sweep again")
         if not _fresh(store, record):
             write_results(store, record, device)
-        if _older(store.folder / FIGURES_FILE, store.folder / JSON_FILE) or _lacks_plots(store.folder):
+        if _outdated(store.folder) or _lacks_plots(store.folder):
             return _draw(store.folder)
         return ()
     finally:
@@ -54,8 +55,13 @@ def _as_read(record: SweepRecord) -> Any:
     return json.loads(json.dumps(record.to_json()))
 
 
-def _older(path: Path, other: Path) -> bool:
-    return not path.exists() or path.stat().st_mtime < other.stat().st_mtime
+def _outdated(folder: Path) -> bool:
+    """Whether the figures were not drawn since the results, or the times, were written."""
+    figures, sources = folder / FIGURES_FILE, [folder / name for name in (JSON_FILE, TIMING)]
+    if not figures.exists():
+        return True
+    drawn = figures.stat().st_mtime
+    return any(drawn < source.stat().st_mtime for source in sources if source.exists())
 
 
 def _lacks_plots(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tts.evaluation.sweep.point import SETTING_FIELDS, Point, Setting, canonical, distinct, grouped
+from tts.evaluation.sweep.point import SETTING_FIELDS, Point, Setting, canonical, config_of, distinct, grouped
 from tts.interfaces import BackboneInfo
 from tts.resolve import build_selector, find_backbone
 from tts.sample_config import SampleConfig
@@ -126,3 +126,31 @@ def test_where_tokens_are_not_drawn_there_is_no_choice(fake_backbone: Any) -> No
     info = fake_backbone(stochastic=(False, False, False)).info
     config = SampleConfig(candidates="8")
     assert canonical(config, SPEC, info, build_selector("greedy", 8, 1.0)).setting.plain
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"candidates": "1"},
+        {"candidates": "1,8,8,4"},
+        {"scorer": "likelihood", "selector": "softmax", "temperature": 0.5, "start_scale": 1},
+        {"selector": "topk", "top_k_select": 2, "end_scale": 3, "cfg": 3.0},
+        {"selector": "random"},
+        {"strategy": "best-of-n", "candidates": "4", "top_k": 50},
+    ],
+)
+def test_a_setting_is_a_configuration_again(point: Any, info: BackboneInfo, changes: dict[str, Any]) -> None:
+    setting = point(**changes).setting
+    base = SampleConfig(selector="softmax", temperature=3.0, start_scale=3, scorer="learned", batch_size=7)
+    config = config_of(setting, base, info)
+    again = canonical(
+        config, SPEC, info, build_selector(config.selector, config.top_k_select, config.temperature)
+    )
+    assert again.setting == setting
+    assert (config.batch_size, config.choices) == (7, base.choices)
+
+
+def test_another_schedule_than_the_base_is_part_of_the_configuration(point: Any, info: BackboneInfo) -> None:
+    setting = replace(point(candidates="1").setting, schedule="1,2,4", guidance="other")
+    choices = config_of(setting, SampleConfig(), info).choices
+    assert (choices.schedule, choices.guidance) == ("1,2,4", "other")
