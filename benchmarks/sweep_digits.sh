@@ -28,4 +28,5 @@ torchrun --nproc-per-node 2 -m tts_cli sweep --backbone "$backbone" --reference 
   --grid "candidates=32 start_scale=1,2,3,4" \
   --grid "candidates=128 selector=topk top_k_select=$ks" \
   --grid "candidates=$losses selector=greedy scorer=$pointwise" "${further[@]}"
+tts sweep --out "$out" --time 5  # interleaved, in one process: let nothing else compute
 tts report "$out"

@@ -31,7 +31,7 @@ def comparison_table(found: Comparison) -> Table:
     apart = "; ".join(f"{name} {a} against {b}" for name, (a, b) in found.apart.items())
     caption = (
         "Differences (this minus the other) of pairs of points with the same noise: mean over the common seed"
-        " sets [95 % interval of the mean by Student's t]."
+        " sets [95 % interval of the mean by Student's t]. Seconds are those of the measuring processes."
         + (f" The sweeps differ in {apart}." if apart else "")
     )
     title = f"Against {found.other}"
