@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ class Tally:
         self.elsewhere, self.processes = 0, 1
         self.left = self.look()
         self.before = self._items()
-        self.started = self.looked = time.perf_counter()
+        self.started, self.looked = time.perf_counter(), -math.inf  # the first report looks at the others
         self._took: dict[str, list[float]] = defaultdict(list)
         self._hand: tuple[Job, float] | None = None
 
