@@ -96,7 +96,6 @@ def sweep(
     Examples:
       tts sweep --grid candidates=1,2,4,8 selector=greedy,softmax --images 1000 --seeds 3 --out sweep
       tts sweep --grid "candidates=32 start_scale=1,2,3" --grid "strategy=best-of-n candidates=2,4" --out st
-      tts sweep --out sweep --time 5
     """
     from tts.evaluation.sweep.run import run_sweep
 
