@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,7 +46,7 @@ from tts.runinfo import environment
 
 RESULTS = Path(__file__).parent / "results" / "eval_50k.json"
 CPU = torch.device("cpu")
-CLASSES, BATCH = 1000, 100
+CLASSES, BATCH, PATTERNS = 1000, 100, 200
 OCTAVES = (4, 16, 64)
 PROGRESS = re.compile(r"(?P<stage>.+): (?P<done>\d+)/\d+ images")
 
@@ -65,10 +66,22 @@ def make_weights(file: Path) -> None:
 
 
 def pixels(first: int, count: int, size: int, seed: int) -> NDArray[np.uint8]:
-    """Images (n, S, S, 3) of noise that is coarse for the most part; each depends on its number alone."""
+    """Images (n, S, S, 3), each one of ``PATTERNS`` moved around its edges by what its number says."""
+    found = patterns(size, seed)
+    made = np.empty((count, size, size, 3), np.uint8)
+    for i, number in enumerate(range(first, first + count)):
+        turn, which = divmod(number, PATTERNS)
+        made[i] = np.roll(found[which], (37 * turn % size, 101 * turn % size), axis=(0, 1))
+    return made
+
+
+@lru_cache(maxsize=2)
+def patterns(size: int, seed: int) -> NDArray[np.uint8]:
+    """Images (n, S, S, 3) of noise that is coarse for the most part."""
+    count = PATTERNS
     small = torch.full((count, 3, OCTAVES[-1], OCTAVES[-1]), 0.5)
     for octave in OCTAVES:
-        noise = torch.stack([_noise(seed, first + i, octave) for i in range(count)])  # n 3 O O
+        noise = torch.stack([_noise(seed, number, octave) for number in range(count)])  # n 3 O O
         small += F.interpolate(noise, small.shape[2:], mode="bilinear") * (0.5 / octave**0.5)
     images = F.interpolate(small, (size, size), mode="bilinear")  # n 3 S S
     levels: Tensor = (images.clamp(0, 1) * 255).to(torch.uint8)
