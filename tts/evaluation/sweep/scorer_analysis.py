@@ -14,6 +14,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from tts.backbones.storage import EMBEDDED
 from tts.building import Model
 from tts.errors import CheckpointError, RunError, TtsError
 from tts.evaluation.sweep.curve_names import short_names
@@ -133,7 +134,7 @@ def _judged(
     return Judged(
         name=name,
         text=text,
-        file=str(scorer.path),
+        file=scorer.path.name if scorer.path.is_relative_to(EMBEDDED) else str(scorer.path),
         sha256=sha256_file(scorer.path),
         parameters=parameters(scorer.network),
         trained_with=settings.get("loss"),
