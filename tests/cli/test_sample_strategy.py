@@ -122,6 +122,7 @@ def test_a_backbone_of_other_images_needs_a_judge_by_name(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_judge_of_a_plugin_chooses(tts: Any, install: Any, tmp_path: Path) -> None:
     """It likes dark images, and what it is called stands in the record."""
     install(

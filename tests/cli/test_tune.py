@@ -186,6 +186,7 @@ def test_another_tune_is_refused_and_names_what_differs(out: Path, refuse: Text,
     assert files(out) == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_tune_goes_on_and_ends_as_if_nothing_had_been(
     finished: Path, tmp_path: Path, run: Run, tune: Text, counted: CountedTime
 ) -> None:

@@ -223,6 +223,7 @@ def test_costs_are_those_of_n_images(fake_backbone: Any, count: int) -> None:
     assert (cost.decoder_calls, cost.image_scorer_calls) == (5 * count, judged)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images(fake_backbone: Any) -> None:
     """Of all states and images no more than two passes live at once."""
     states: list[weakref.ref[Any]] = []

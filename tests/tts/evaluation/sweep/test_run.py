@@ -323,6 +323,7 @@ def end(started: list[Any]) -> None:
     assert [process.exitcode for process in started] == [0] * len(started)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_sweep(config: SweepConfig, processes: Any, tmp_path: Path) -> None:
     grown = replace(config, grids=("candidates=1,2,4",))
     alone = replace(grown, out=str(tmp_path / "alone"))

@@ -92,6 +92,7 @@ def verdicts(tuned: Tune, bench: Any, truth: Callable[[Arm], float], budget: flo
     return collections.Counter(made.finding.verdict for made in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("budget", "worlds", "most"), [(60, 200, 13), (600, 80, 7)])
 def test_gains_that_are_none_are_rarely_claimed(
     tuned: Tune, bench: Any, budget: float, worlds: int, most: int
@@ -102,6 +103,7 @@ def test_gains_that_are_none_are_rarely_claimed(
         assert counts[Verdict.NOTHING] >= 0.9 * worlds
 
 
+@pytest.mark.slow
 def test_where_selection_harms_nothing_beats_the_baseline(tuned: Tune, bench: Any) -> None:
     counts = verdicts(tuned, bench, harmful, 120, 100)
     assert counts[Verdict.NOTHING] >= 95
@@ -112,6 +114,7 @@ def test_a_real_gain_is_found_with_time_enough(tuned: Tune, bench: Any) -> None:
     assert verdicts(tuned, bench, helpful, 600, 50)[Verdict.GAIN] >= 48
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_as_often_as_it_says(tuned: Tune, bench: Any) -> None:
     inside = 0
     for world in range(200):
