@@ -9,6 +9,7 @@ go on where they stopped.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from tts.evaluation.sweep.reading import read_results
 from tts.settings_file import read_settings
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.path.relpath(Path(__file__).parent / "results"))  # records hold relative paths
 AXES = ("candidates", "cfg", "selector", "temperature", "top_k_select", "start_scale")
 SETS, IMAGES = "500-509", "2000"
 
