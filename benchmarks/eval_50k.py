@@ -254,7 +254,7 @@ def main() -> None:
         "other_seconds": seconds - sum(extraction.values()) if len(extraction) == 2 else None,
         "peak_own_mib": watch.own,
         "peak_resident_mib": watch.resident,
-        "figures": result["runs"][0],
+        "figures": {key: value for key, value in result["runs"][0].items() if key != "path"},
     }
     write_json(options.out, {"environment": environment(CPU), "eval": row})
     print(json.dumps(row, indent=2))
