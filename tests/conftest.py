@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,9 @@ SCHEDULES = {
 }
 
 torch.set_num_threads(1)  # small tensors: threads only fight over cores
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def synthetic_tensor(key: str, shape: list[int]) -> Tensor:
