@@ -6,13 +6,15 @@ normalised with torch alone: the libraries' own preprocessing wants PIL images a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tts.errors import UsageError
 from tts.specs import ImageScorerRequest
@@ -43,9 +45,10 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network (B, 3, R, R) -> logits (B, classes), its preprocessing and what it calls itself."""
+    """A network, how its logits (B, classes) come of pixels (B, 3, R, R), and what it calls itself."""
 
     name: str
+    network: nn.Module
     logits: Callable[[Tensor], Tensor]
     prepare: Preprocessing
     classes: int
@@ -65,9 +68,23 @@ class ClassifierScorer:
         logits = self.classifier.logits(self.classifier.prepare(images)).float()  # B classes
         return logits.log_softmax(dim=1).gather(1, labels[:, None])[:, 0]
 
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the weights, whatever file they came from."""
+        return hash_weights(self.classifier.network)
+
     def describe(self) -> dict[str, object]:
-        """The model's name, for a run's record."""
-        return {"model": self.classifier.name}
+        """The model's name and the hash of its weights, for a run's record."""
+        return {"model": self.classifier.name, "sha256": self.sha256}
+
+
+def hash_weights(network: nn.Module) -> str:
+    """SHA-256 of names, types, shapes and values of all tensors of a network."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def build(request: ImageScorerRequest) -> ClassifierScorer:
@@ -109,7 +126,7 @@ def load_timm(name: str, device: torch.device) -> Classifier:
         tuple(config.get("mean") or IMAGENET_MEAN),
         tuple(config.get("std") or IMAGENET_STD),
     )
-    return Classifier(f"timm:{name}", model, prepare, int(model.num_classes))
+    return Classifier(f"timm:{name}", model, model, prepare, int(model.num_classes))
 
 
 def load_transformers(name: str, device: torch.device) -> Classifier:
@@ -129,7 +146,7 @@ def load_transformers(name: str, device: torch.device) -> Classifier:
     def logits(pixels: Tensor) -> Tensor:
         return model(pixel_values=pixels).logits
 
-    return Classifier(f"hf:{name}", logits, prepare, int(model.config.num_labels))
+    return Classifier(f"hf:{name}", model, logits, prepare, int(model.config.num_labels))
 
 
 def _side(size: Any) -> int:

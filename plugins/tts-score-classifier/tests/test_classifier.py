@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import types
@@ -9,7 +10,7 @@ import types
 import pytest
 import torch
 from torch import nn
-from tts_score_classifier_models import Preprocessing, build
+from tts_score_classifier_models import Preprocessing, build, hash_weights
 
 from tts.errors import UsageError
 from tts.specs import ImageScorerRequest
@@ -51,7 +52,19 @@ def test_the_score_is_the_log_probability_of_the_label(fake_timm):
     images = torch.tensor([0.2, 0.5, 0.9])[None, :, None, None].expand(2, 3, 16, 16)
     expected = (torch.tensor([0.2, 0.5, 0.9]) / 0.5).log_softmax(0)[[2, 0]]
     torch.testing.assert_close(scorer.score(images, torch.tensor([2, 0])), expected)
-    assert scorer.describe() == {"model": "timm:mean"}
+    assert scorer.describe() == {"model": "timm:mean", "sha256": hashlib.sha256().hexdigest()}
+
+
+def test_the_hash_is_that_of_the_weights():
+    def norm(shift):
+        network = nn.BatchNorm2d(2)
+        with torch.no_grad():
+            network.bias.add_(shift)
+        return network
+
+    assert hash_weights(norm(0.0)) == hash_weights(norm(0.0))
+    assert hash_weights(norm(0.0)) != hash_weights(norm(0.1))
+    assert hash_weights(norm(0.0)) != hash_weights(norm(0.0).half())
 
 
 def test_the_middle_is_cropped():
@@ -109,6 +122,7 @@ def test_a_hugging_face_folder_is_loaded(tmp_path):
         expected = model(pixel_values=images * 2 - 1).logits.log_softmax(1)[[0, 1], [1, 2]]
     scorer = build(request(f"hf:{tmp_path}"))
     torch.testing.assert_close(scorer.score(images, labels), expected, atol=1e-5, rtol=1e-4)
+    assert scorer.describe() == {"model": f"hf:{tmp_path}", "sha256": hash_weights(model)}
 
 
 def test_a_folder_that_is_none_is_one_line(tmp_path):
