@@ -13,15 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from tts.errors import UsageError
-from tts.evaluation.frechet import FrechetStatistics, frechet_parts
-from tts.evaluation.inception_score import inception_score
+from tts.evaluation.frechet import FrechetParts, FrechetStatistics, frechet_parts
+from tts.evaluation.frechet_spread import resampled_parts
+from tts.evaluation.inception_score import inception_score, resampled_scores
 from tts.evaluation.resampling import order
 
 PARTS = 5
+FEWEST = 20
+"""Images that a part should have, so that no resample leaves it without two."""
+
 _VECTORS = 4  # images a feature that a part should have: with fewer, the bias is not in proportion to 1/N
 
 
@@ -32,23 +36,46 @@ def fid_infinity(samples: Tensor, reference: FrechetStatistics, seed: int = 0) -
     least 4 D images, if there are as many, else there are two of them.
     """
 
-    def measure(chosen: Tensor) -> float:
-        parts = frechet_parts(reference, FrechetStatistics.of(samples[chosen]))
-        return parts.mean_diff2 + parts.trace_a + parts.trace_b - parts.two_trace_sqrt
+    def measure(chosen: Tensor) -> Tensor:
+        return _signed([frechet_parts(reference, FrechetStatistics.of(samples[chosen]))])[0]
 
-    return at_infinity(measure, len(samples), _VECTORS * samples.shape[1], seed)
+    return float(at_infinity(measure, len(samples), _least(samples), seed))
+
+
+def resampled_fid_infinity(
+    samples: Tensor, reference: FrechetStatistics, weights: Tensor, seed: int = 0
+) -> Tensor:
+    """The same (R,) with images repeated as ``weights`` (R, N) say; copies of an image share its part."""
+
+    def measure(chosen: Tensor) -> Tensor:
+        return _signed(resampled_parts(samples[chosen], reference, weights[:, chosen]))
+
+    return at_infinity(measure, len(samples), _least(samples), seed)
 
 
 def inception_score_infinity(logits: Tensor, seed: int = 0) -> float:
     """The Inception Score of logits (N, C) at infinitely many samples; parts have at least 4 C images."""
-    least = _VECTORS * logits.shape[1]
-    return at_infinity(lambda chosen: inception_score(logits[chosen]), len(logits), least, seed)
+
+    def measure(chosen: Tensor) -> Tensor:
+        return torch.tensor(inception_score(logits[chosen]), dtype=torch.float64)
+
+    return float(at_infinity(measure, len(logits), _least(logits), seed))
 
 
-def at_infinity(measure: Callable[[Tensor], float], images: int, least: int, seed: int) -> float:
-    """Where the line through a figure over 1/N meets 1/N = 0.
+def resampled_score_infinity(logits: Tensor, weights: Tensor, seed: int = 0) -> Tensor:
+    """The same (R,) with images repeated as ``weights`` (R, N) say; copies of an image share its part."""
 
-    ``measure`` gives the figure of the images with the numbers (n,); parts have ``least`` images or more.
+    def measure(chosen: Tensor) -> Tensor:
+        return resampled_scores(logits[chosen], weights[:, chosen], len(chosen))
+
+    return at_infinity(measure, len(logits), _least(logits), seed)
+
+
+def at_infinity(measure: Callable[[Tensor], Tensor], images: int, least: int, seed: int) -> Tensor:
+    """Where the line of least squares through a figure (...) over 1/N meets 1/N = 0.
+
+    ``measure`` gives the figure, float64, of the images with the numbers (n,); parts have ``least`` images or
+    more, if there are as many, else there are two of them.
     """
     if images < 4:
         raise UsageError(f"an extrapolation needs at least 4 images, got {images}; generate more")
@@ -56,6 +83,20 @@ def at_infinity(measure: Callable[[Tensor], float], images: int, least: int, see
     inverses, values = [], []
     for parts in range(1, min(PARTS, max(2, images // max(1, least))) + 1):
         chosen = mixed.tensor_split(parts)
-        inverses.append(np.mean([1 / len(part) for part in chosen]))
-        values.append(np.mean([measure(part) for part in chosen]))
-    return float(np.polynomial.Polynomial.fit(inverses, values, 1)(0.0))
+        inverses.append(sum(1 / len(part) for part in chosen) / parts)
+        values.append(torch.stack([measure(part) for part in chosen]).mean(dim=0))
+    sizes, figures = torch.tensor(inverses, dtype=torch.float64), torch.stack(values)  # k, k ...
+    centred = sizes - sizes.mean()
+    slope = torch.tensordot(centred, figures, dims=1) / centred.square().sum()
+    return figures.mean(dim=0) - slope * sizes.mean()
+
+
+def _least(values: Tensor) -> int:
+    """Images of values (N, D) that a part should have."""
+    return max(FEWEST, _VECTORS * values.shape[1])
+
+
+def _signed(parts: list[FrechetParts]) -> Tensor:
+    """Distances (R,) that rounding may bring below zero, so that nothing bends the line."""
+    found = [part.mean_diff2 + part.trace_a + part.trace_b - part.two_trace_sqrt for part in parts]
+    return torch.tensor(found, dtype=torch.float64)

@@ -1,6 +1,6 @@
 """The Inception Score (Salimans et al. 2016): exp of the mean KL divergence of p(y|x) from its mean.
 
-Axis letters: N images, n images of a part, C classes. Probabilities are float64.
+Axis letters: N images, n images of a part, C classes, R resamples. Probabilities are float64.
 """
 
 from __future__ import annotations
@@ -42,6 +42,22 @@ def inception_score(logits: Tensor, split: int | None = None) -> float:
         )
     scores = [_score(ClassProbabilities.of(part)) for part in logits.split(split or len(logits))]
     return sum(scores) / len(scores)
+
+
+def resampled_scores(logits: Tensor, weights: Tensor, split: int) -> Tensor:
+    """Scores (R,) with images repeated as ``weights`` (R, N) say, over consecutive parts of ``split`` images.
+
+    A sample that is drawn again stays in its part; a part without any does not count.
+    """
+    total, parts = (torch.zeros(len(weights), dtype=torch.float64) for _ in range(2))
+    for rows, chosen in zip(logits.split(split), weights.split(split, dim=1), strict=True):
+        part, drawn = ClassProbabilities.of(rows), chosen.double()  # n C, R n
+        count = drawn.sum(dim=1)
+        divisor = count.clamp(min=1)
+        scores = scores_of(drawn @ part.probabilities / divisor[:, None], drawn @ part.entropies / divisor)
+        total += torch.where(count > 0, scores, 0.0)
+        parts += (count > 0).double()
+    return total / parts
 
 
 def _score(part: ClassProbabilities) -> float:

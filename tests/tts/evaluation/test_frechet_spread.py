@@ -29,12 +29,14 @@ REFERENCES = {
 @pytest.mark.parametrize("images", [6, 150])
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize("block", [13, 8192])
+@pytest.mark.parametrize("left_out", [0, 3])
 def test_weights_serve_as_copies_do(
-    name: str, images: int, block: int, monkeypatch: pytest.MonkeyPatch
+    name: str, images: int, block: int, left_out: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frechet_spread, "BLOCK", block)
     reference, features = REFERENCES[name], _features(images, 2, shift=3.0)
     weights = all_weights(images, 5, 0)
+    weights[:, :left_out] = 0  # so that resamples differ in the number of their images
     for found, chosen in zip(resampled_parts(features, reference, weights), weights, strict=True):
         repeated = FrechetStatistics.of(features.repeat_interleave(chosen.long(), dim=0))
         expected = frechet_parts(reference, repeated)

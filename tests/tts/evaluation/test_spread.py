@@ -25,6 +25,7 @@ NAMES = {
     "accuracy",
     "variance",
 }
+INFINITE = {"fid_infinity", "inception_score_infinity"}
 OPTIONS = MetricOptions(bootstrap=60, split=75, confidence=0.9)
 
 
@@ -110,6 +111,32 @@ def test_intervals_stay_in_range() -> None:
     assert found.intervals["accuracy"] == (1.0, 1.0)
     assert found.intervals["fid"][0] == 0.0
     assert found.intervals["recall"][1] <= 1.0
+
+
+def test_figures_at_infinity_have_intervals_as_wide_as_they_vary() -> None:
+    sets = [_features(300, seed, 0.3) for seed in range(60)]
+    plain = [_figures(one, bootstrap=0, extrapolate=True, manifold=False) for one in sets]
+    found = [_figures(one, extrapolate=True, manifold=False) for one in sets[:10]]
+    for name in INFINITE:
+        values = [getattr(one, name) for one in plain]
+        ends = [one.intervals[name] for one in found]
+        widths = [high - low for low, high in ends]
+        assert 0.7 < np.mean(widths) / (2 * 1.645 * np.std(values, ddof=1)) < 1.6, name
+        assert np.mean([low <= np.mean(values) <= high for low, high in ends]) >= 0.6, name
+
+
+def test_figures_at_infinity_may_be_below_zero() -> None:
+    same = REFERENCE.features
+    assert same is not None
+    low, high = _figures(same, extrapolate=True, manifold=False).intervals["fid_infinity"]
+    assert low < 0 < high - low
+
+
+@pytest.mark.parametrize(("images", "there"), [(39, False), (40, True)])
+def test_parts_of_a_few_images_have_no_intervals(images: int, there: bool) -> None:
+    found = _figures(_features(images, 3), extrapolate=True, manifold=False)
+    assert (found.intervals.keys() >= INFINITE) == there
+    assert all(np.isfinite(ends).all() for ends in found.intervals.values())
 
 
 @pytest.mark.parametrize("images", [2, 3, 7, 8])
