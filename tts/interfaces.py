@@ -145,15 +145,15 @@ class ImageScorer(Protocol):
 class SelectionContext:
     """What a selector may use to choose.
 
-    ``scores`` (B, M); ``uniforms`` (B, M) in (0, 1), one reproducible draw for each candidate;
-    ``tokens`` (B, M, L_k); ``maps()`` makes the candidates' maps (B, M, C, H, W) anew.
+    ``scores`` (B, M); ``uniforms`` (B, M) in (0, 1), one reproducible draw for each candidate. Candidates are
+    not kept: ``tokens()`` draws all of them (B, M, L_k) again, ``maps()`` makes their maps (B, M, C, H, W).
     """
 
     scale: int
     labels: Tensor
     scores: Tensor
     uniforms: Tensor
-    tokens: Tensor
+    tokens: Callable[[], Tensor]
     maps: Callable[[], Tensor]
 
 
@@ -172,7 +172,8 @@ class Selector(Protocol):
 class ScaleEvent:
     """A choice that was made at one scale: what ``tts_after_scale`` observers receive.
 
-    ``labels`` (B,), ``seeds`` (B,), ``scores`` (B, M), ``choice`` (B,), ``tokens`` (B, M, L_k).
+    ``labels`` (B,), ``seeds`` (B,), ``scores`` (B, M), ``choice`` (B,); ``tokens()`` draws the candidates
+    (B, M, L_k) again. An event that is kept keeps what it needs for that.
     """
 
     scale: int
@@ -180,13 +181,13 @@ class ScaleEvent:
     seeds: Tensor
     scores: Tensor
     choice: Tensor
-    tokens: Tensor
+    tokens: Callable[[], Tensor]
 
     @cached_property
     def duplicates(self) -> Tensor:
         """Number (B,) of candidates that repeat an earlier candidate of the same image."""
-        distinct = [torch.unique(row, dim=0).shape[0] for row in self.tokens]
-        return self.tokens.shape[1] - torch.tensor(distinct)
+        tokens = self.tokens()
+        return tokens.shape[1] - torch.tensor([torch.unique(row, dim=0).shape[0] for row in tokens])
 
 
 @runtime_checkable

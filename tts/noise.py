@@ -45,21 +45,28 @@ def to_uniform(words: Tensor) -> Tensor:
 
 
 def _words(
-    seeds: Tensor, stream: Stream, purpose: Purpose, scale: int, candidates: range, positions: int
+    seeds: Tensor, stream: Stream, purpose: Purpose, scale: int, candidates: range | Tensor, positions: int
 ) -> Tensor:
     blocks = -(-positions // 4)
     seeds = seeds.to(torch.int64)[:, None, None]  # B 1 1
     key = (seeds & _MASK, (seeds >> 32) & _MASK)
     position = torch.arange(blocks, device=seeds.device)[None, None, :]  # 1 1 L/4
-    candidate = torch.arange(candidates.start, candidates.stop, device=seeds.device)[None, :, None]  # 1 M 1
+    if isinstance(candidates, range):
+        candidates = torch.arange(candidates.start, candidates.stop, device=seeds.device)[None]  # 1 M
+    candidate = candidates[:, :, None]  # 1 M 1, or B M 1
     fixed = torch.full_like(position, scale)
     domain = torch.full_like(position, int(stream) << 16 | int(purpose))
     words = torch.stack(torch.broadcast_tensors(*philox((position, candidate, fixed, domain), key)), dim=-1)
     return words.flatten(2)[..., :positions]  # B M L
 
 
-def token_uniforms(seeds: Tensor, stream: Stream, scale: int, candidates: range, positions: int) -> Tensor:
-    """Uniforms (B, M, L) that draw the tokens of the given candidates of one scale; ``seeds`` (B,) int64."""
+def token_uniforms(
+    seeds: Tensor, stream: Stream, scale: int, candidates: range | Tensor, positions: int
+) -> Tensor:
+    """Uniforms (B, M, L) that draw the tokens of the given candidates of one scale; ``seeds`` (B,) int64.
+
+    ``candidates`` are the same numbers for all images, or each image's own (B, M).
+    """
     return to_uniform(_words(seeds, stream, Purpose.TOKENS, scale, candidates, positions))
 
 

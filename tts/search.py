@@ -122,8 +122,11 @@ class Step:
     settings: SearchSettings
     info: BackboneInfo
 
-    def draw(self, distribution: TokenDistribution, candidates: range) -> Tensor:
-        """Tokens (B, m, L_k) of the given candidates; each depends on its own number only."""
+    def draw(self, distribution: TokenDistribution, candidates: range | Tensor) -> Tensor:
+        """Tokens (B, m, L_k) of the given candidates, for all images or each image's own (B, m).
+
+        Each depends on its own number only, so that any of them can be drawn again.
+        """
         length = self.info.lengths[self.scale]
         return distribution.draw(
             token_uniforms(self.seeds, self.settings.stream, self.scale, candidates, length)
@@ -144,19 +147,25 @@ class Step:
         selector: Selector,
         observers: Sequence[Observer],
     ) -> Choice:
-        """Draw ``count`` candidates, score them in chunks, keep one an image (equation 6)."""
+        """Draw ``count`` candidates, score them in chunks, keep one an image (equation 6).
+
+        Scores are all that is kept of a candidate, so memory does not grow with their number; the chosen ones
+        are drawn again.
+        """
         batch = self.labels.shape[0]
-        tokens = self.labels.new_empty((batch, count, self.info.lengths[self.scale]))  # B M L
         scores = torch.full((batch, count), torch.nan, device=self.labels.device)  # B M
-        for part in self.chunks(count):
-            tokens[:, part.start : part.stop] = self.draw(distribution, part)
-            if scorer is not None and selector.needs_scores:
-                drawn = tokens[:, part.start : part.stop]
-                scores[:, part.start : part.stop] = self.score(drawn, distribution, scorer)
+        for part in self.chunks(count) if scorer is not None and selector.needs_scores else ():
+            assert scorer is not None
+            drawn = self.draw(distribution, part)  # B m L
+            scores[:, part.start : part.stop] = self.score(drawn, distribution, scorer)
+
+        def tokens() -> Tensor:
+            return self.draw(distribution, range(count))
+
         index = self.select(tokens, scores, selector)
         for observer in observers:
             observer(ScaleEvent(self.scale, self.labels, self.seeds, scores, index, tokens))
-        return Choice(tokens[torch.arange(batch, device=tokens.device), index], index, scores)
+        return Choice(self.draw(distribution, index[:, None])[:, 0], index, scores)
 
     def score(self, tokens: Tensor, distribution: TokenDistribution, scorer: Scorer) -> Tensor:
         """Scores (B, m) of candidates (B, m, L_k), checked."""
@@ -173,15 +182,15 @@ class Step:
             )
         return scores.float()
 
-    def select(self, tokens: Tensor, scores: Tensor, selector: Selector) -> Tensor:
+    def select(self, tokens: Callable[[], Tensor], scores: Tensor, selector: Selector) -> Tensor:
         """Index (B,) of the chosen candidates, checked."""
-        count = tokens.shape[1]
+        count = scores.shape[1]
         uniforms = selection_uniforms(self.seeds, self.settings.stream, self.scale, count)
         context = SelectionContext(
-            self.scale, self.labels, scores, uniforms, tokens, lambda: self.state.propose(tokens)
+            self.scale, self.labels, scores, uniforms, tokens, lambda: self.state.propose(tokens())
         )
         index = selector.select(context)
-        check_shape(index, (tokens.shape[0],), f"choice of {selector.name}")
+        check_shape(index, (scores.shape[0],), f"choice of {selector.name}")
         if index.dtype != torch.int64 or bool(((index < 0) | (index >= count)).any()):
             raise ShapeError(f"selector {selector.name} must choose int64 indices from 0 to {count - 1}")
         return index

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from tts.backbones.storage import embedded_folder, load_folder
 from tts.backbones.var_adapter import VarBackbone
@@ -59,6 +62,34 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of all tensors that operations make while they live; ``peak`` is the most at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self.alive: dict[StorageWeakRef, int] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, and count what it made."""
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor):
+                storage = leaf.untyped_storage()
+                self.alive[StorageWeakRef(storage)] = storage.nbytes()
+        self.alive = {ref: size for ref, size in self.alive.items() if not ref.expired()}
+        self.peak = max(self.peak, sum(self.alive.values()))
+        return out
+
+
+@pytest.fixture
+def live_bytes() -> type[LiveBytes]:
+    """What counts the memory of tensors in a ``with`` block."""
+    return LiveBytes
 
 
 @pytest.fixture

@@ -35,6 +35,14 @@ def test_a_draw_depends_on_seed_scale_candidate_and_position_only():
     assert torch.equal(short, many[..., :5])
 
 
+def test_each_image_may_have_candidates_of_its_own():
+    seeds = torch.tensor([5, 2**40 + 7, 11])
+    all_of_them = token_uniforms(seeds, Stream.SAMPLE, 3, range(9), 10)
+    numbers = torch.tensor([[8, 0], [3, 3], [1, 7]])
+    own = token_uniforms(seeds, Stream.SAMPLE, 3, numbers, 10)
+    assert torch.equal(own, all_of_them[torch.arange(3)[:, None], numbers])
+
+
 def test_seeds_scales_candidates_positions_and_streams_all_matter():
     seeds = torch.tensor([1, 2, 1 + 2**32])
     base = token_uniforms(seeds, Stream.SAMPLE, 2, range(3), 9)

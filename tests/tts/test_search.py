@@ -98,7 +98,7 @@ def test_a_scorer_that_knows_a_candidate_gets_it(backbone, fake_scorer, scale, j
     seen = []
     candidates = tuple(6 if k == scale else 1 for k in range(3))
     run(backbone, fake_scorer(), observers=[seen.append], candidates=candidates)
-    wanted = seen[0].tokens[:, j]  # B L
+    wanted = seen[0].tokens()[:, j]  # B L
 
     recognises = fake_scorer(lambda p: (p.tokens == wanted[:, None]).all(-1).float())
     result = run(backbone, recognises, candidates=candidates)
@@ -124,7 +124,31 @@ def test_candidates_keep_their_number_across_chunks(backbone, fake_scorer, chunk
     assert numbers == {1: 6, 2: 6}
     for event in seen:
         chosen = result.tokens[:, STARTS[event.scale] : STARTS[event.scale + 1]]
-        assert torch.equal(chosen, event.tokens[:, j])
+        assert torch.equal(chosen, event.tokens()[:, j])
+
+
+def test_candidates_that_are_drawn_again_are_those_that_were_scored(backbone, fake_scorer):
+    scored, seen = [], []
+
+    def remember(proposals):
+        scored.append(proposals.tokens.clone())
+        return fake_scorer().score(proposals)
+
+    run(backbone, fake_scorer(remember), observers=[seen.append], candidates=(1, 1, 6), chunk=4)
+    assert torch.equal(seen[0].tokens(), torch.cat(scored, dim=1))
+
+
+def test_memory_does_not_grow_with_the_number_of_candidates(backbone, live_bytes):
+    """The scores are all that is kept; making the selection's uniforms needs the most for a moment."""
+
+    def peak(count):
+        with live_bytes() as live:
+            run(backbone, LikelihoodScorer(), candidates=(1, count, count), chunk=8, trace=False)
+        return live.peak
+
+    peak(8)  # what is allocated once
+    most, more = peak(64), peak(1024)
+    assert more - most < 120 * 960 * len(LABELS)  # bytes a candidate; its tokens alone have 72
 
 
 @pytest.mark.parametrize("selector", [GreedySelector(), TopKSelector(3, 1.0), SoftmaxSelector(5.0)])
@@ -201,7 +225,7 @@ def test_candidate_zero_is_the_plain_draw(backbone, scorer):
     seen = []
     run(backbone, scorer, observers=[seen.append], candidates=(1, 4, 1))
     plain = run(backbone, None, candidates=(1, 1, 1))
-    assert torch.equal(seen[0].tokens[:, 0], plain.tokens[:, 1:5])
+    assert torch.equal(seen[0].tokens()[:, 0], plain.tokens[:, 1:5])
 
 
 def test_top_k_with_one_is_greedy(backbone, scorer):
@@ -304,7 +328,7 @@ def test_what_a_selector_receives(backbone):
     assert torch.equal(context.labels, LABELS)
     assert context.scores.isnan().all()
     assert torch.equal(context.uniforms, selection_uniforms(SEEDS, Stream.SAMPLE, 2, 6))
-    assert torch.equal(context.tokens[torch.arange(5), selector.index], result.tokens[:, 5:])
+    assert torch.equal(context.tokens()[torch.arange(5), selector.index], result.tokens[:, 5:])
     assert result.winner_index[:, 2].tolist() == [0, 1, 2, 3, 4]
 
 
@@ -331,7 +355,7 @@ def test_observers_get_every_choice(backbone, scorer):
         assert torch.equal(event.seeds, SEEDS)
         assert torch.equal(event.scores, result.trace[event.scale])
         assert torch.equal(event.choice, result.winner_index[:, event.scale])
-        chosen = event.tokens[torch.arange(5), event.choice]
+        chosen = event.tokens()[torch.arange(5), event.choice]
         assert torch.equal(chosen, result.tokens[:, STARTS[event.scale] : STARTS[event.scale + 1]])
 
 
@@ -345,7 +369,7 @@ def test_duplicates_are_counted(fake_backbone, fake_state, scorer):
     seen = []
     run(fake_backbone(Certain), scorer, observers=[seen.append])
     for event in seen:
-        distinct = {tuple(row.tolist()) for row in event.tokens[0]}
+        distinct = {tuple(row.tolist()) for row in event.tokens()[0]}
         assert event.duplicates.tolist() == [6 - len(distinct), 5, 5, 5, 5]
         assert event.choice[1:].tolist() == [0, 0, 0, 0]
 

@@ -37,7 +37,7 @@ def context(scores, seeds=None):
         labels=torch.zeros(batch, dtype=torch.int64),
         scores=scores,
         uniforms=selection_uniforms(seeds, Stream.SAMPLE, 1, count),
-        tokens=torch.zeros(batch, count, 4, dtype=torch.int64),
+        tokens=lambda: torch.zeros(batch, count, 4, dtype=torch.int64),
         maps=lambda: torch.zeros(batch, count, 2, 3, 3),
     )
 

@@ -13,7 +13,9 @@ from tts.errors import UsageError
 def choose(scores, argument=None):
     scores = torch.tensor(scores)
     empty = torch.zeros(scores.shape)
-    context = tts.SelectionContext(1, empty[:, 0], scores, empty, empty[..., None].long(), lambda: empty)
+    context = tts.SelectionContext(
+        1, empty[:, 0], scores, empty, lambda: empty[..., None].long(), lambda: empty
+    )
     return accept(tts.SelectorRequest(argument=argument)).select(context).tolist()
 
 
