@@ -48,7 +48,7 @@ def test_it_prefers_the_most_probable_candidate(digits_backbone, top_k, top_p):
         mask = torch.zeros_like(kept).scatter(-1, order.indices, kept)
         logits = logits.masked_fill(~mask, -torch.inf)
     log_probs = logits.log_softmax(-1)  # B L V
-    candidates = seen[0].tokens.movedim(1, 2)  # B L M
+    candidates = seen[0].tokens().movedim(1, 2)  # B L M
     expected = log_probs.gather(-1, candidates).mean(dim=1)
     torch.testing.assert_close(seen[0].scores, expected, rtol=1e-4, atol=1e-4)
     assert torch.equal(result.winner_index[:, 1], seen[0].scores.argmax(1))
