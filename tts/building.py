@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import torch
 
-from tts.config import BEST_OF_N
+from tts.config import BEST_OF_N, FAST
 from tts.errors import UsageError
-from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer
+from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, SupportsFast
 from tts.manager import get_plugins
 from tts.pipeline import Generator
 from tts.resolve import (
@@ -28,6 +28,7 @@ from tts.search import effective_candidates
 from tts.specs import BackboneSpec
 from tts.strategies.choose import choose_strategy
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 DIGITS = "digits"
@@ -41,7 +42,7 @@ class Model:
     spec: BackboneSpec
     backbone: Backbone
     device: torch.device
-    scorers: dict[str, Scorer | None] = field(default_factory=dict)
+    scorers: dict[tuple[str, bool], Scorer | None] = field(default_factory=dict)
     image_scorers: dict[str, ImageScorer] = field(default_factory=dict)
 
     @property
@@ -49,9 +50,12 @@ class Model:
         """Facts of the backbone."""
         return self.backbone.info
 
-    def scorer(self, text: str) -> Scorer | None:
-        """The scorer that a text names, built once."""
-        return _once(self.scorers, text, lambda: build_scorer(text, self.spec, self.backbone, self.device))
+    def scorer(self, text: str, fast: bool = False) -> Scorer | None:
+        """The scorer that a text names, built once; ``fast`` asks for its fast form where it has one."""
+        if fast:
+            return _once(self.scorers, (text, True), lambda: fast_form(self.scorer(text)))
+        build = partial(build_scorer, text, self.spec, self.backbone, self.device)
+        return _once(self.scorers, (text, False), build)
 
     def image_scorer(self, text: str) -> ImageScorer:
         """The judge of whole images that a text names, built once."""
@@ -90,10 +94,13 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
     model = cache.model(config) if cache else build_model(config)
     settings = search_settings(config, model.info)
     selector = build_selector(config.selector, config.top_k_select, config.temperature)
+    scorer = None
     scored = max(effective_candidates(model.info, settings)) > 1 and selector.needs_scores
+    if scored or config.scorer != "auto":
+        scorer = model.scorer(config.scorer, config.sampler == FAST)
     return Generator(
         backbone=model.backbone,
-        scorer=model.scorer(config.scorer) if scored or config.scorer != "auto" else None,
+        scorer=scorer,
         selector=selector,
         settings=settings,
         device=model.device,
@@ -102,6 +109,11 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
         image_scorer=model.image_scorer(config.image_scorer) if config.strategy == BEST_OF_N else None,
         strategy=strategy,
     )
+
+
+def fast_form(scorer: Scorer | None) -> Scorer | None:
+    """What a scorer offers for the fast sampler, or the scorer itself."""
+    return scorer.fast() if isinstance(scorer, SupportsFast) else scorer
 
 
 def default_image_scorer(info: BackboneInfo, device: torch.device) -> ImageScorer:
@@ -114,7 +126,7 @@ def default_image_scorer(info: BackboneInfo, device: torch.device) -> ImageScore
         ) from None
 
 
-def _once(built: dict[str, T], key: str, make: Callable[[], T]) -> T:
+def _once(built: dict[K, T], key: K, make: Callable[[], T]) -> T:
     if key not in built:
         built[key] = make()
     return built[key]

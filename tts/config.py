@@ -17,6 +17,10 @@ FIRST_SELECTED = 2
 LSRS, BEST_OF_N = "lsrs", "best-of-n"
 """Strategies: choosing among the maps of a scale (Algorithm 1), or among whole images (VAR-d30-re)."""
 
+EXACT, FAST = "exact", "fast"
+"""Samplers: the published filter over all codes and the network as it was trained, or less work for the same
+distribution and, but for rounding, the same scores."""
+
 MAX_VALUES = 10_000_000
 """More numbers than this in one range are a slip of the finger."""
 
@@ -28,7 +32,7 @@ class SearchSettings:
     ``candidates`` holds m_1..m_K of Algorithm 1, ``whole_images`` the N of best-of-N. ``cfg`` is in the
     convention of the guidance form in use; ``top_k`` and ``top_p`` are off at 0. ``chunk_bytes`` bounds the
     memory of candidates that are scored at once; ``chunk`` fixes their number for each image instead.
-    ``trace`` keeps all scores; without ``decode`` no images are made.
+    ``trace`` keeps all scores; without ``decode`` no images are made. ``sampler`` is ``exact`` or ``fast``.
     """
 
     candidates: tuple[int, ...]
@@ -41,6 +45,7 @@ class SearchSettings:
     trace: bool = False
     decode: bool = True
     whole_images: int = 1
+    sampler: str = EXACT
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,12 @@ def check_sampling(cfg: float, top_k: int, top_p: float, guidance: Guidance) -> 
         raise UsageError(
             f"top-k {top_k} must be at least 0 and top-p {top_p} from 0 to 1; 0 switches either off"
         )
+
+
+def check_sampler(name: str) -> None:
+    """Refuse unknown samplers."""
+    if name not in (EXACT, FAST):
+        raise UsageError(f"unknown sampler {name!r}; use {EXACT} or {FAST}")
 
 
 def parse_range(text: str, what: str, below: int | None = None) -> tuple[int, ...]:

@@ -59,8 +59,9 @@ class BackboneInfo:
 class BackboneState(Protocol):
     """The generation of one batch. Per scale: ``logits``, then ``propose`` at will, then ``commit``.
 
-    A state may also offer ``reindex(rows)``, which keeps the given rows of the batch (with repetition, both
-    guidance halves): reserved for methods that keep several hypotheses an image.
+    A state may also offer what ``SupportsIncrements`` says, and ``reindex(rows)``, which keeps the given rows
+    of the batch (with repetition, both guidance halves): reserved for methods that keep several hypotheses
+    an image.
     """
 
     def logits(self) -> Tensor:
@@ -77,6 +78,19 @@ class BackboneState(Protocol):
 
     def decode(self) -> Tensor:
         """Images (B, 3, H, W) in [0, 1], float32, once all scales are committed."""
+        ...
+
+
+class SupportsIncrements(Protocol):
+    """A state whose maps are a latent plus what a candidate adds; a scorer need not see it M times."""
+
+    @property
+    def latent(self) -> Tensor:
+        """What all candidates of an image share, (B, C, H, W)."""
+        ...
+
+    def increments(self, tokens: Tensor) -> Tensor:
+        """What candidates (B, M, L_k) add to it, (B, M, C, H, W)."""
         ...
 
 
@@ -110,24 +124,44 @@ class Backbone(Protocol):
 class Proposals:
     """Candidates of one scale, as a scorer sees them.
 
-    ``labels`` (B,), ``tokens`` (B, M, L_k), ``maps`` (B, M, C, H, W), ``log_probs`` (B, M, L_k): each
-    token's log-probability under the filtered distribution that it was drawn from.
+    ``labels`` (B,), ``tokens`` (B, M, L_k), ``log_probs`` (B, M, L_k): each token's log-probability under the
+    filtered distribution that it was drawn from. ``maps`` (B, M, C, H, W) are what a scorer looks at: the
+    ``increments`` (B, M, C, H, W), on top of the ``latent`` (B, C, H, W) that all candidates of an image
+    share where the family has one.
     """
 
     scale: int
     labels: Tensor
     tokens: Tensor
-    maps: Tensor
+    increments: Tensor
     log_probs: Tensor
+    latent: Tensor | None = None
+
+    @cached_property
+    def maps(self) -> Tensor:
+        """Maps (B, M, C, H, W) of the candidates, float32."""
+        return self.increments if self.latent is None else self.latent[:, None] + self.increments
 
 
 class Scorer(Protocol):
-    """Judges candidates; higher is better. ``name`` appears in errors and records."""
+    """Judges candidates; higher is better. ``name`` appears in errors and records.
+
+    A scorer may also offer what ``SupportsFast`` says, for the fast sampler.
+    """
 
     name: str
 
     def score(self, proposals: Proposals) -> Tensor:
         """Scores (B, M), float32, finite. A candidate's score must not depend on the others."""
+        ...
+
+
+@runtime_checkable
+class SupportsFast(Protocol):
+    """A scorer that has a fast form."""
+
+    def fast(self) -> Scorer:
+        """A scorer of the same scores, but for rounding, in less work."""
         ...
 
 

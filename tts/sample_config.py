@@ -8,9 +8,11 @@ from typing import Any
 
 from tts.config import (
     BEST_OF_N,
+    EXACT,
     LSRS,
     Choices,
     SearchSettings,
+    check_sampler,
     check_sampling,
     parse_range,
     parse_whole_images,
@@ -30,7 +32,7 @@ EXECUTION = ("out", "batch_size", "chunk", "score_memory", "device", "overwrite"
 CHOICE = ("labels", "seeds", "per_class")
 """Fields that choose the images."""
 
-LATER = ("strategy", "image_scorer")
+LATER = ("strategy", "image_scorer", "sampler")
 """Fields that plans of earlier versions lack: left out at their defaults, so that those runs go on."""
 
 
@@ -61,6 +63,7 @@ class SampleConfig:
     cfg: float | None = None
     top_k: int | None = None
     top_p: float | None = None
+    sampler: str = EXACT
     dtype: str = "float32"
     formats: tuple[str, ...] = ("png",)
     save_tokens: bool = False
@@ -133,6 +136,7 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
     top_k = defaults.top_k if config.top_k is None else config.top_k
     top_p = defaults.top_p if config.top_p is None else config.top_p
     check_sampling(cfg, top_k, top_p, info.guidance)
+    check_sampler(config.sampler)
     if config.strategy == BEST_OF_N:
         candidates, whole_images = (1,) * info.scales, parse_whole_images(config.candidates)
     else:
@@ -147,6 +151,7 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
         chunk=config.chunk,
         trace=config.trace,
         whole_images=whole_images,
+        sampler=config.sampler,
     )
 
 

@@ -6,6 +6,7 @@ The filter follows the published rule of VAR; it never changes its input and is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from einops import rearrange
@@ -29,6 +30,23 @@ def filter_logits(logits: Tensor, top_k: int, top_p: float) -> Tensor:
     return logits
 
 
+def below_total(uniforms: Tensor, total: Tensor) -> Tensor:
+    """Uniforms (B, L, M) as parts of totals (B, L, 1), which rounding may not make equal to a total."""
+    return torch.minimum(uniforms * total, torch.nextafter(total, torch.zeros_like(total)))
+
+
+class Distribution(Protocol):
+    """The filtered distribution of one scale's tokens."""
+
+    def draw(self, uniforms: Tensor) -> Tensor:
+        """Tokens (B, M, L), int64, that uniforms (B, M, L) in (0, 1) stand for."""
+        ...
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probabilities (B, M, L) of drawn tokens (B, M, L)."""
+        ...
+
+
 @dataclass(frozen=True)
 class TokenDistribution:
     """The filtered distribution of one scale's tokens: ``log_probs`` and ``cdf`` (B, L, V), float32."""
@@ -48,9 +66,7 @@ class TokenDistribution:
         A code of zero probability is never drawn: the search finds the first code whose cumulative
         probability exceeds the target, and targets stay below the total.
         """
-        total = self.cdf[..., -1:]  # B L 1
-        target = rearrange(uniforms, "b m l -> b l m") * total
-        target = torch.minimum(target, torch.nextafter(total, torch.zeros_like(total)))
+        target = below_total(rearrange(uniforms, "b m l -> b l m"), self.cdf[..., -1:])
         tokens = torch.searchsorted(self.cdf, target.contiguous(), right=True)  # B L M
         return rearrange(tokens, "b l m -> b m l").contiguous()
 

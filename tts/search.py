@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from tts.config import SearchSettings
+from tts.config import FAST, SearchSettings
 from tts.errors import RunError, ScoreError, ShapeError
 from tts.interfaces import (
     Backbone,
@@ -19,9 +20,11 @@ from tts.interfaces import (
     Scorer,
     SelectionContext,
     Selector,
+    SupportsIncrements,
 )
 from tts.noise import selection_uniforms, token_uniforms
-from tts.sampling import TokenDistribution
+from tts.ranked import RankedDistribution
+from tts.sampling import Distribution, TokenDistribution
 
 Observer = Callable[[ScaleEvent], None]
 
@@ -95,7 +98,7 @@ def search(
             check_logits(logits, info, scale, labels.shape[0])
             step = Step(state, scale, labels, seeds, settings, info)
             top_k = settings.top_k if info.stochastic[scale] else 1
-            distribution = TokenDistribution.from_logits(logits, top_k, settings.top_p)
+            distribution = filtered(logits, top_k, settings)
             if count == 1:
                 tokens = step.draw(distribution, range(number, number + 1))[:, 0]  # B L
             else:
@@ -122,7 +125,7 @@ class Step:
     settings: SearchSettings
     info: BackboneInfo
 
-    def draw(self, distribution: TokenDistribution, candidates: range | Tensor) -> Tensor:
+    def draw(self, distribution: Distribution, candidates: range | Tensor) -> Tensor:
         """Tokens (B, m, L_k) of the given candidates, for all images or each image's own (B, m).
 
         Each depends on its own number only, so that any of them can be drawn again.
@@ -141,7 +144,7 @@ class Step:
 
     def choose(
         self,
-        distribution: TokenDistribution,
+        distribution: Distribution,
         count: int,
         scorer: Scorer | None,
         selector: Selector,
@@ -167,12 +170,12 @@ class Step:
             observer(ScaleEvent(self.scale, self.labels, self.seeds, scores, index, tokens))
         return Choice(self.draw(distribution, index[:, None])[:, 0], index, scores)
 
-    def score(self, tokens: Tensor, distribution: TokenDistribution, scorer: Scorer) -> Tensor:
+    def score(self, tokens: Tensor, distribution: Distribution, scorer: Scorer) -> Tensor:
         """Scores (B, m) of candidates (B, m, L_k), checked."""
-        maps = self.state.propose(tokens)  # B m C H W
-        info = self.info
+        info, (latent, maps) = self.info, self.proposed(tokens)
         check_shape(maps, (*tokens.shape[:2], info.channels, info.grid, info.grid), f"{info.name} proposals")
-        proposals = Proposals(self.scale, self.labels, tokens, maps, distribution.log_prob(tokens))
+        log_probs = distribution.log_prob(tokens)
+        proposals = Proposals(self.scale, self.labels, tokens, maps, log_probs, latent)
         scores = scorer.score(proposals)
         check_shape(scores, tuple(tokens.shape[:2]), f"scores of {scorer.name}")
         if not torch.isfinite(scores).all():
@@ -181,6 +184,13 @@ class Step:
                 " check its weights, or run in --dtype float32"
             )
         return scores.float()
+
+    def proposed(self, tokens: Tensor) -> tuple[Tensor | None, Tensor]:
+        """The latent with what candidates (B, m, L_k) add to it, or no latent and their maps."""
+        if not hasattr(self.state, "increments"):
+            return None, self.state.propose(tokens)
+        state = cast(SupportsIncrements, self.state)  # by hasattr, since counters wrap states
+        return state.latent, state.increments(tokens)
 
     def select(self, tokens: Callable[[], Tensor], scores: Tensor, selector: Selector) -> Tensor:
         """Index (B,) of the chosen candidates, checked."""
@@ -194,6 +204,13 @@ class Step:
         if index.dtype != torch.int64 or bool(((index < 0) | (index >= count)).any()):
             raise ShapeError(f"selector {selector.name} must choose int64 indices from 0 to {count - 1}")
         return index
+
+
+def filtered(logits: Tensor, top_k: int, settings: SearchSettings) -> Distribution:
+    """The distribution that tokens are drawn from, of guided logits (B, L, V)."""
+    ranked = settings.sampler == FAST and (top_k > 0 or settings.top_p > 0)  # else nothing need be sorted
+    kind = RankedDistribution if ranked else TokenDistribution
+    return kind.from_logits(logits, top_k, settings.top_p)
 
 
 def check_logits(logits: Tensor, info: BackboneInfo, scale: int, batch: int) -> None:

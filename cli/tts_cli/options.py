@@ -46,6 +46,9 @@ EndScale = Annotated[int | None, typer.Option(help="Last one. Default: the last 
 TopKSelect = Annotated[int, typer.Option(help="k of the topk selector.")]
 Temperature = Annotated[float, typer.Option(help="T of the topk and softmax selectors.")]
 Uint8 = Annotated[str | None, typer.Option(help="truncate or round. Default: the family's rule.")]
+Sampler = Annotated[
+    str, typer.Option(help="exact, or fast: the same distribution and scores but for rounding.")
+]
 Chunk = Annotated[int | None, typer.Option(help="Candidates of an image scored at once.")]
 ScoreMemory = Annotated[int, typer.Option(help="MiB for scoring, where --chunk is not given.")]
 Cfg = Annotated[

@@ -54,6 +54,7 @@ def sample(
         int | None, typer.Option(help="Replace this scale's map by random tokens (figure 1).")
     ] = None,
     uint8: options.Uint8 = None,
+    sampler: options.Sampler = "exact",
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,

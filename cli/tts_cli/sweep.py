@@ -78,6 +78,7 @@ def sweep(
     keep_images: Annotated[
         bool, typer.Option("--keep-images", help="Keep each set's images in an npz of its point.")
     ] = False,
+    sampler: options.Sampler = "exact",
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     threads: Annotated[

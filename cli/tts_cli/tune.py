@@ -51,6 +51,7 @@ def tune(
     top_p: options.TopP = None,
     sample_all_scales: options.SampleAllScales = False,
     uint8: options.Uint8 = None,
+    sampler: options.Sampler = "exact",
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,

@@ -42,10 +42,11 @@ def pixels(file: Path) -> Any:
 
 
 @pytest.mark.parametrize("name", ["var_tiny", "var_tiny_shared_aln"])
+@pytest.mark.parametrize("sampler", ["exact", "fast"])
 def test_converted_weights_give_the_published_tokens(
-    succeed: Text, converted: Any, golden: Any, tmp_path: Path, name: str
+    succeed: Text, converted: Any, golden: Any, tmp_path: Path, name: str, sampler: str
 ) -> None:
-    options = ("--candidates", "1", "--dtype", "float32", "--save-tokens")
+    options = ("--candidates", "1", "--dtype", "float32", "--sampler", sampler, "--save-tokens")
     succeed("sample", "--backbone", converted(name), *GREEDY, *options, "--out", tmp_path)
     g = golden(name)
     expected = torch.cat([g[f"ar_argmax.tokens.{k}"] for k in range(4)], dim=1)
@@ -104,6 +105,23 @@ def test_a_run_says_how_it_was_made(succeed: Text, trained: Any, tmp_path: Path)
     assert {"scalewise-tts", "python", "libraries", "plugins", "device"} <= set(made["environment"])
     assert made["timing"]["generate_seconds"] > 0
     assert made["timing"]["images_per_second"] > 0
+
+
+def test_the_fast_sampler_runs_and_is_recorded(succeed: Text, trained: Any, tmp_path: Path) -> None:
+    scorer = trained.scorer
+    for name in ("exact", "fast"):
+        succeed(
+            "sample", *QUICK, "--scorer", scorer, "--sampler", name, "--save-tokens", "--out", tmp_path / name
+        )
+    assert "sampler" not in record(tmp_path / "exact")["settings"]
+    assert record(tmp_path / "fast")["settings"]["sampler"] == "fast"
+    assert tokens(tmp_path / "fast").shape == tokens(tmp_path / "exact").shape
+
+
+def test_an_unknown_sampler_is_refused(refuse: Text, tmp_path: Path) -> None:
+    assert "unknown sampler 'quick'; use exact or fast" in refuse(
+        "sample", "--sampler", "quick", "--out", tmp_path
+    )
 
 
 def test_files_are_named_by_class_and_seed(succeed: Text, files: Files, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from tts.building import PartsCache, build_generator, default_image_scorer
 from tts.pipeline import Generator, Item
 from tts.sample_config import SampleConfig
+from tts.scorers.learned import FusedScorer, LearnedScorer
 from tts.scorers.likelihood import LikelihoodScorer
 from tts.strategies.best_of_n import best_of_n
 
@@ -52,6 +53,19 @@ def test_a_scorer_is_built_where_there_is_a_choice_or_one_is_named() -> None:
     ):
         scorer = build_generator(replace(CONFIG, **{"scorer": "auto", **changes})).scorer
         assert (scorer and scorer.name) == name
+
+
+def test_the_fast_sampler_has_the_fast_form_of_a_scorer(
+    digits_scorer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LearnedScorer, "fast", lambda self: FusedScorer(self))
+    cache, asked = PartsCache(), replace(CONFIG, scorer=str(digits_scorer))
+    exact, fast = (build_generator(replace(asked, sampler=name), cache) for name in ("exact", "fast"))
+    assert type(exact.scorer) is LearnedScorer
+    assert type(fast.scorer) is FusedScorer
+    assert build_generator(replace(asked, sampler="fast"), cache).scorer is fast.scorer
+    assert (exact.settings.sampler, fast.settings.sampler) == ("exact", "fast")
+    assert type(build_generator(replace(CONFIG, sampler="fast")).scorer) is LikelihoodScorer
 
 
 @pytest.mark.parametrize(

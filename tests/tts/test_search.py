@@ -127,6 +127,41 @@ def test_candidates_keep_their_number_across_chunks(backbone, fake_scorer, chunk
         assert torch.equal(chosen, event.tokens()[:, j])
 
 
+def test_the_fast_sampler_draws_from_the_same_distribution(fake_backbone, fake_state):
+    """Chi-square over the codes of one position, which 40 000 images draw."""
+
+    class Same(fake_state):
+        def logits(self):
+            return super().logits()[:1].expand(len(self.history), -1, -1)
+
+    many = 40_000
+    labels, seeds = torch.zeros(many, dtype=torch.int64), torch.arange(many)
+    changes = {"labels": labels, "seeds": seeds, "candidates": (1, 1, 1), "top_k": 5, "top_p": 0.9}
+    fast = run(fake_backbone(Same), None, **changes, sampler="fast").tokens
+    exact = TokenDistribution.from_logits(Same(fake_backbone(), labels[:1], 0.5).logits(), 5, 0.9)
+    wanted = many * exact.log_probs[0, 0].exp()
+    counts = fast[:, 0].bincount(minlength=7)
+    kept = wanted > 0
+    assert counts[~kept].sum() == 0
+    assert 2 < kept.sum() < 7
+    assert float(((counts - wanted)[kept].square() / wanted[kept]).sum()) < 30
+
+
+@pytest.mark.parametrize("selector", [GreedySelector(), SoftmaxSelector(5.0)])
+def test_the_fast_sampler_keeps_the_invariants(backbone, fake_scorer, selector):
+    whole = run(backbone, fake_scorer(), selector, sampler="fast", top_k=6)
+    for chunk in (1, 4):
+        assert_equal(run(backbone, fake_scorer(), selector, sampler="fast", top_k=6, chunk=chunk), whole)
+    one = run(
+        backbone, fake_scorer(), selector, labels=LABELS[2:3], seeds=SEEDS[2:3], sampler="fast", top_k=6
+    )
+    assert torch.equal(one.tokens, whole.tokens[2:3])
+
+
+def test_without_a_filter_both_samplers_draw_the_same(backbone, scorer):
+    assert_equal(run(backbone, scorer, sampler="fast"), run(backbone, scorer))
+
+
 def test_candidates_that_are_drawn_again_are_those_that_were_scored(backbone, fake_scorer):
     scored, seen = [], []
 

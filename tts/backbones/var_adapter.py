@@ -57,11 +57,20 @@ class VarState:
         t = self.cfg * self.scale / (len(self.transformer.config.schedule) - 1)
         return (1 + t) * conditional - t * unconditional
 
-    def propose(self, tokens: Tensor) -> Tensor:
-        """e_k (B, M, C, H, W) of candidates (B, M, L_k)."""
+    @property
+    def latent(self) -> Tensor:
+        """f_hat (B, C, H, W), which all candidates of an image share."""
+        return self.f_hat
+
+    def increments(self, tokens: Tensor) -> Tensor:
+        """What candidates (B, M, L_k) add to f_hat: (B, M, C, H, W)."""
         rows = rearrange(tokens, "b m l -> (b m) l")
         increment = self.tokenizer.quantize.increment(rows, self.scale)
-        return self.f_hat[:, None] + rearrange(increment, "(b m) c h w -> b m c h w", b=self.batch)
+        return rearrange(increment, "(b m) c h w -> b m c h w", b=self.batch)
+
+    def propose(self, tokens: Tensor) -> Tensor:
+        """e_k (B, M, C, H, W) of candidates (B, M, L_k)."""
+        return self.f_hat[:, None] + self.increments(tokens)
 
     def commit(self, tokens: Tensor) -> None:
         """Add the chosen map (B, L_k) to f_hat and go on to the next scale."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -15,9 +16,9 @@ from tts.errors import CheckpointError
 from tts.interfaces import Proposals
 from tts.io import sha256_file
 from tts.scorers.checkpoint import load_scorer, save_scorer
-from tts.scorers.learned import build, shipped_scorer
+from tts.scorers.learned import FusedScorer, LearnedScorer, build, shipped_scorer
 from tts.search import search
-from tts.selectors import GreedySelector
+from tts.selectors import GreedySelector, SoftmaxSelector
 from tts.specs import BackboneOptions, BackboneRequest, ScorerRequest
 
 CPU = torch.device("cpu")
@@ -37,6 +38,30 @@ def test_winners_score_what_the_network_gives_their_latents(scorer, digits_backb
     expected = [scorer.network(view, labels, torch.full((3,), k)) for k, view in enumerate(views)]
     torch.testing.assert_close(result.winner_scores, torch.stack(expected, dim=1), rtol=1e-4, atol=1e-5)
     assert result.winner_index.any()
+
+
+@pytest.mark.parametrize("name", ["var-digits", "flexvar-digits"])
+@pytest.mark.parametrize("selector", [GreedySelector(), SoftmaxSelector(1.0)])
+def test_the_fast_form_chooses_the_same_candidates(name, selector):
+    """Of the same draws, by the shipped scorers; a difference could only come of scores that nearly tie."""
+    spec = next(spec for spec in SPECS if spec.name == name)
+    backbone = build_embedded(BackboneRequest(spec, CPU, torch.float32, (), BackboneOptions()))
+    scorer = build(ScorerRequest(backbone, CPU, None))
+    labels, seeds = torch.arange(40) % 10, torch.arange(40)
+    settings = SearchSettings((1, 16, 16, 16), cfg=1.5, top_k=0, top_p=0.0, decode=False)
+    exact = search(backbone, scorer, selector, settings, labels, seeds)
+    fast = search(backbone, FusedScorer(scorer), selector, settings, labels, seeds)
+    assert torch.equal(fast.tokens, exact.tokens)
+    assert torch.equal(fast.winner_index, exact.winner_index)
+    torch.testing.assert_close(fast.winner_scores[:, 1:], exact.winner_scores[:, 1:], rtol=1e-4, atol=1e-4)
+
+
+def test_the_fast_form_is_used_where_it_pays(scorer):
+    assert scorer.fast() is scorer
+    network = deepcopy(scorer.network).to("meta")
+    elsewhere = LearnedScorer(network, scorer.path, scorer.card, scorer.rows)
+    assert type(elsewhere.fast()) is FusedScorer
+    assert elsewhere.fast().describe() == elsewhere.describe()
 
 
 @torch.inference_mode()

@@ -88,8 +88,8 @@ class SweepConfig:
 def frame(base: SampleConfig) -> dict[str, Any]:
     """The fields of a base that all points share and that decide their images, but for hashed files."""
     hashed = ("backbone", "weights")
-    names = [name for name in SETTINGS if name not in (*AXES, *FILES, *hashed)]
-    return {name: getattr(base, name) for name in names}
+    left_out = (*AXES, *FILES, *hashed)
+    return {name: value for name, value in base.settings().items() if name not in left_out}
 
 
 def option_words(name: str, value: Any, default: Any) -> list[str]:

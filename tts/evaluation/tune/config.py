@@ -22,7 +22,7 @@ FOUND = ("backbone", "scorer", "candidates", "cfg")
 
 SHARED = (
     *("backbone", "weights", "schedule", "guidance", "sample_all_scales", "scorer"),
-    *("top_k", "top_p", "uint8", "dtype", "device", "batch_size", "chunk", "score_memory"),
+    *("top_k", "top_p", "uint8", "sampler", "dtype", "device", "batch_size", "chunk", "score_memory"),
 )
 """Options of ``tts sample`` that all settings which are tried share."""
 
@@ -81,14 +81,18 @@ class TuneConfig:
     def options(self) -> dict[str, Any]:
         """What decides the search and the verdict, beside models, features and reference."""
         hashed = ("backbone", "weights", "scorer")
-        shared = [name for name in SHARED if name in SETTINGS and name not in hashed]
+        shared = {
+            name: value
+            for name, value in self.base.settings().items()
+            if name in SHARED and name not in hashed
+        }
         own = [name for name in OWN if name not in ("reference", "features", "out")]
         read = {
             "budget": parse_duration(self.budget),
             "cfgs": None if self.cfgs is None else list(parse_cfgs(self.cfgs)),
         }
         return {
-            **{name: getattr(self.base, name) for name in shared},
+            **shared,
             **{name: getattr(self, name) for name in own},
             **read,
         }
