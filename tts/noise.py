@@ -17,26 +17,19 @@ _MASK = 0xFFFFFFFF
 _ROUNDS = 10
 
 
-def _multiply(constant: int, value: Tensor) -> tuple[Tensor, Tensor]:
-    """High and low 32 bits of ``constant * value``, in int64 without overflow (16-bit halves)."""
-    low_part = constant * (value & 0xFFFF)
-    high_part = constant * (value >> 16) + (low_part >> 16)
-    return high_part >> 16, ((high_part & 0xFFFF) << 16) | (low_part & 0xFFFF)
-
-
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
     """Philox 4x32-10: four 32-bit words (as int64 in [0, 2^32)) for each counter.
 
-    Counter and key words are int64 tensors in [0, 2^32) that broadcast together.
+    Counter and key words are int64 tensors in [0, 2^32) that broadcast together. Products wrap modulo 2^64, so
+    that all of their 64 bits are right. Words are cut to 32 bits only before they are multiplied.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):
-        high0, low0 = _multiply(_MULTIPLIERS[0], c0)
-        high1, low1 = _multiply(_MULTIPLIERS[1], c2)
-        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
+        c0, c1, c2, c3 = ((p1 >> 32) ^ c1 ^ k0) & _MASK, p1, ((p0 >> 32) ^ c3 ^ k1) & _MASK, p0
         k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
-    return c0, c1, c2, c3
+    return c0, c1 & _MASK, c2, c3 & _MASK
 
 
 def to_uniform(words: Tensor) -> Tensor:
