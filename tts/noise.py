@@ -20,8 +20,8 @@ _ROUNDS = 10
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
     """Philox 4x32-10: four 32-bit words (as int64 in [0, 2^32)) for each counter.
 
-    Counter and key words are int64 tensors in [0, 2^32) that broadcast together. Products wrap modulo 2^64, so
-    that all of their 64 bits are right. Words are cut to 32 bits only before they are multiplied.
+    Counter and key words are int64 tensors in [0, 2^32) that broadcast together. Products wrap modulo 2^64,
+    so that all of their 64 bits are right. Words are cut to 32 bits only before they are multiplied.
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key

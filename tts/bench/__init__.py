@@ -1,0 +1,1 @@
+"""What generating costs: operations counted without a device."""
