@@ -30,7 +30,7 @@ OFTEN = 12
 def sampled(depth: int, candidates: int, sampler: str, batch: int) -> tuple[Count, dict[str, int]]:
     """The count of one batch, and the kernels of the most frequent operations."""
     backbone = untrained_var(depth, torch.float16)
-    scorer = UntrainedScorer(sampler == "fast")
+    scorer = UntrainedScorer(sampler == "fast", torch.float16)
     labels = torch.zeros(batch, dtype=torch.int64, device=META)
     sampling = backbone.info.sampling
     settings = SearchSettings(

@@ -42,6 +42,7 @@ class Model:
     spec: BackboneSpec
     backbone: Backbone
     device: torch.device
+    dtype: torch.dtype
     scorers: dict[tuple[str, bool], Scorer | None] = field(default_factory=dict)
     image_scorers: dict[str, ImageScorer] = field(default_factory=dict)
 
@@ -53,7 +54,7 @@ class Model:
     def scorer(self, text: str, fast: bool = False) -> Scorer | None:
         """The scorer that a text names, built once; ``fast`` asks for its fast form where it has one."""
         if fast:
-            return _once(self.scorers, (text, True), lambda: fast_form(self.scorer(text)))
+            return _once(self.scorers, (text, True), lambda: fast_form(self.scorer(text), self.dtype))
         build = partial(build_scorer, text, self.spec, self.backbone, self.device)
         return _once(self.scorers, (text, False), build)
 
@@ -85,7 +86,7 @@ def build_model(config: SampleConfig) -> Model:
     """Build the backbone that a configuration names, on its device."""
     device, dtype = torch_device(config.device), torch_dtype(config.dtype)
     files = tuple(Path(weight) for weight in config.weights)
-    return Model(*build_backbone(config.backbone, files, device, dtype, config.choices), device)
+    return Model(*build_backbone(config.backbone, files, device, dtype, config.choices), device, dtype)
 
 
 def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Generator:
@@ -111,9 +112,9 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
     )
 
 
-def fast_form(scorer: Scorer | None) -> Scorer | None:
+def fast_form(scorer: Scorer | None, dtype: torch.dtype) -> Scorer | None:
     """What a scorer offers for the fast sampler, or the scorer itself."""
-    return scorer.fast() if isinstance(scorer, SupportsFast) else scorer
+    return scorer.fast(dtype) if isinstance(scorer, SupportsFast) else scorer
 
 
 def default_image_scorer(info: BackboneInfo, device: torch.device) -> ImageScorer:

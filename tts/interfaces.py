@@ -160,8 +160,8 @@ class Scorer(Protocol):
 class SupportsFast(Protocol):
     """A scorer that has a fast form."""
 
-    def fast(self) -> Scorer:
-        """A scorer of the same scores, but for rounding, in less work."""
+    def fast(self, dtype: torch.dtype) -> Scorer:
+        """A scorer of the same scores, but for rounding, in less work, for a backbone of this precision."""
         ...
 
 

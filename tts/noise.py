@@ -24,12 +24,16 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
     so that all of their 64 bits are right. Words are cut to 32 bits only before they are multiplied.
     """
     c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(_ROUNDS):
+    for k0, k1 in zip(*map(_round_keys, key, _WEYL), strict=True):
         p0, p1 = _MULTIPLIERS[0] * c0, _MULTIPLIERS[1] * c2
         c0, c1, c2, c3 = ((p1 >> 32) ^ c1 ^ k0) & _MASK, p1, ((p0 >> 32) ^ c3 ^ k1) & _MASK, p0
-        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
     return c0, c1 & _MASK, c2, c3 & _MASK
+
+
+def _round_keys(key: Tensor, step: int) -> tuple[Tensor, ...]:
+    """A key word in each round."""
+    rounds = torch.arange(_ROUNDS, device=key.device).view(-1, *[1] * key.ndim)
+    return ((key + step * rounds) & _MASK).unbind()
 
 
 def to_uniform(words: Tensor) -> Tensor:

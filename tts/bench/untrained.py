@@ -26,14 +26,14 @@ def untrained_var(depth: int, dtype: torch.dtype, device: torch.device = META) -
 
 
 class UntrainedScorer:
-    """The published scorer, whole or fused."""
+    """The published scorer, whole in float32, or fused with blocks in ``dtype``."""
 
     name = "learned"
 
-    def __init__(self, fused: bool, device: torch.device = META) -> None:
+    def __init__(self, fused: bool, dtype: torch.dtype, device: torch.device = META) -> None:
         with device:
             self.network = ScorerNetwork(ScorerConfig()).eval()
-        self.fused = FusedNetwork(self.network) if fused else None
+        self.fused = FusedNetwork(self.network, dtype) if fused else None
 
     def score(self, proposals: Proposals) -> torch.Tensor:
         """Scores (B, M) of candidates."""

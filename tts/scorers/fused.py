@@ -33,12 +33,12 @@ class FlatConv:
     matrix: Tensor | None
 
     @staticmethod
-    def of(kernel: Tensor, stride: int, side: int) -> FlatConv:
+    def of(kernel: Tensor, stride: int, side: int, dtype: torch.dtype) -> FlatConv:
         """The convolution; its matrix is the image of every unit vector."""
-        plain = FlatConv(kernel, stride, side, None)
-        inputs = kernel.shape[1] * side**2
-        small = side**2 < kernel.shape[-1] ** 2  # a matrix has S S products an output, a kernel k k
-        return FlatConv(kernel, stride, side, plain(torch.eye(inputs).to(kernel)) if small else None)
+        if side**2 >= kernel.shape[-1] ** 2:  # a matrix has S S products an output, a kernel k k
+            return FlatConv(kernel.to(dtype), stride, side, None)
+        units = torch.eye(kernel.shape[1] * side**2, device=kernel.device)
+        return FlatConv(kernel, stride, side, FlatConv(kernel, stride, side, None)(units).to(dtype))
 
     def __call__(self, flat: Tensor) -> Tensor:
         """(N, C S S) to (N, O S' S')."""
@@ -57,9 +57,9 @@ class FlatNorm:
     eps: float
 
     @staticmethod
-    def of(norm: nn.LayerNorm) -> FlatNorm:
+    def of(norm: nn.LayerNorm, dtype: torch.dtype) -> FlatNorm:
         """The norm over channels, height and width."""
-        return FlatNorm(norm.weight.flatten(), norm.bias.flatten(), norm.eps)
+        return FlatNorm(norm.weight.flatten().to(dtype), norm.bias.flatten().to(dtype), norm.eps)
 
     def __call__(self, flat: Tensor) -> Tensor:
         """Same shape as ``flat`` (N, n)."""
@@ -69,21 +69,21 @@ class FlatNorm:
 class FusedBlock:
     """A residual block on flat maps."""
 
-    def __init__(self, block: ResidualBlock, side: int) -> None:
+    def __init__(self, block: ResidualBlock, side: int, dtype: torch.dtype) -> None:
         stride = block.conv1.stride[0]
         kernel = block.conv1.weight
-        self.norms = [FlatNorm.of(norm) for norm in (block.ln1, block.ln2, block.ln3)]
+        self.norms = [FlatNorm.of(norm, dtype) for norm in (block.ln1, block.ln2, block.ln3)]
         self.shortcut: FlatNorm | None = None
         if isinstance(block.shortcut, nn.Sequential):
             shortcut, norm = block.shortcut
             assert isinstance(shortcut, nn.Conv2d)
             assert isinstance(norm, nn.LayerNorm)
             kernel = torch.cat((kernel, F.pad(shortcut.weight, (1, 1, 1, 1))))  # its weight is the centre
-            self.shortcut = FlatNorm.of(norm)
-        self.first = FlatConv.of(kernel, stride, side)
+            self.shortcut = FlatNorm.of(norm, dtype)
+        self.first = FlatConv.of(kernel, stride, side, dtype)
         self.side = -(-side // stride)
-        self.second = FlatConv.of(block.conv2.weight, 1, self.side)
-        self.third = FlatConv.of(block.conv3.weight, 1, self.side)
+        self.second = FlatConv.of(block.conv2.weight, 1, self.side, dtype)
+        self.third = FlatConv.of(block.conv3.weight, 1, self.side, dtype)
 
     def __call__(self, flat: Tensor) -> Tensor:
         """(N, C S S) to (N, O S' S')."""
@@ -100,11 +100,15 @@ class FusedBlock:
 
 
 class FusedNetwork:
-    """S(c, e_k, k) of a trained network, for candidates that share f_hat."""
+    """S(c, e_k, k) of a trained network, for candidates that share f_hat.
 
-    def __init__(self, network: ScorerNetwork) -> None:
-        self.network = network
-        self.blocks = list(_blocks(network))
+    Its blocks run in ``dtype``, the linear layers after them in float32: in half precision the scores of 128
+    candidates would tie.
+    """
+
+    def __init__(self, network: ScorerNetwork, dtype: torch.dtype = torch.float32) -> None:
+        self.network, self.dtype = network, dtype
+        self.blocks = list(_blocks(network, dtype))
         self.maps = self.blocks[-1].side ** 2 * network.config.widths[-1]  # inputs of the first linear layer
 
     def __call__(self, latent: Tensor | None, increments: Tensor, labels: Tensor, row: int) -> Tensor:
@@ -113,11 +117,11 @@ class FusedNetwork:
         Without a latent the increments are the maps. ``row`` is that of the scale embedding.
         """
         batch = increments.shape[0]
-        h = rearrange(increments, "b m c h w -> (b m) (c h w)")
-        h = self.blocks[0](h) if latent is None else self._entered(latent.flatten(1), h)
+        h = rearrange(increments, "b m c h w -> (b m) (c h w)").to(self.dtype)
+        h = self.blocks[0](h) if latent is None else self._entered(latent.flatten(1).to(self.dtype), h)
         for block in self.blocks[1:]:
             h = block(h)
-        return rearrange(self._judged(h, labels, row), "(b m) -> b m", b=batch)
+        return rearrange(self._judged(h.float(), labels, row), "(b m) -> b m", b=batch)
 
     def _entered(self, latent: Tensor, increments: Tensor) -> Tensor:
         """The first block's output (BM, n) for latents (B, n) and increments (BM, n)."""
@@ -145,12 +149,12 @@ def _added(shared: Tensor, rows: Tensor) -> Tensor:
     return (rows.unflatten(0, (shared.shape[0], -1)) + shared[:, None]).flatten(0, 1)
 
 
-def _blocks(network: ScorerNetwork) -> Iterator[FusedBlock]:
-    """All residual blocks, with the side of the maps that enter them."""
+def _blocks(network: ScorerNetwork, dtype: torch.dtype) -> Iterator[FusedBlock]:
+    """All residual blocks, made for the side of the maps that enter them."""
     side = network.config.grid
     for name in network.stages:
         for block in network.get_submodule(name).children():
             assert isinstance(block, ResidualBlock)
-            fused = FusedBlock(block, side)
+            fused = FusedBlock(block, side, dtype)
             yield fused
             side = fused.side

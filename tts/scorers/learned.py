@@ -50,9 +50,9 @@ class LearnedScorer:
         scales = torch.full_like(labels, self.rows[proposals.scale])
         return rearrange(self.network(maps, labels, scales), "(b m) -> b m", b=batch)
 
-    def fast(self) -> LearnedScorer:
+    def fast(self, dtype: torch.dtype) -> LearnedScorer:
         """The same scorer in fewer operations; on a CPU, where these take longer, the scorer itself."""
-        return self if self.network.out_proj.weight.device.type == "cpu" else FusedScorer(self)
+        return self if self.network.out_proj.weight.device.type == "cpu" else FusedScorer(self, dtype)
 
     def describe(self) -> dict[str, object]:
         """Where the scorer came from, for a run's record."""
@@ -60,11 +60,11 @@ class LearnedScorer:
 
 
 class FusedScorer(LearnedScorer):
-    """The same scores, but for rounding, by the fused network."""
+    """The same scores, but for rounding, by the fused network, whose blocks run in ``dtype``."""
 
-    def __init__(self, scorer: LearnedScorer) -> None:
+    def __init__(self, scorer: LearnedScorer, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(scorer.network, scorer.path, scorer.card, scorer.rows, scorer.remark)
-        self.fused = FusedNetwork(scorer.network)
+        self.fused = FusedNetwork(scorer.network, dtype)
 
     def score(self, proposals: Proposals) -> Tensor:
         """Scores (B, M) of increments (B, M, C, H, W) on their latent (B, C, H, W)."""

@@ -75,7 +75,7 @@ def test_questions_have_the_answers_of_work_that_goes_well():
 def sampled(depth, candidates, sampler="exact", batch=24, decode=False):
     """The count of one guided batch."""
     backbone = untrained_var(depth, torch.float16)
-    scorer = UntrainedScorer(sampler == "fast")
+    scorer = UntrainedScorer(sampler == "fast", torch.float16)
     labels = torch.zeros(batch, dtype=torch.int64, device=META)
     settings = SearchSettings(
         (1, *[candidates] * 9), cfg=1.5, top_k=900, top_p=0.96, sampler=sampler, decode=decode

@@ -70,7 +70,7 @@ def test_winners_are_the_same(network):
 )
 def test_small_maps_are_multiplied_by_a_matrix(side, kernel, matrix):
     conv = torch.nn.Conv2d(3, 4, kernel, padding=kernel // 2, bias=False)
-    flat = FlatConv.of(conv.weight.detach(), 1, side)
+    flat = FlatConv.of(conv.weight.detach(), 1, side, torch.float32)
     assert (flat.matrix is not None) == (side < kernel)
     maps = torch.randn(5, 3, side, side)
     torch.testing.assert_close(flat(maps.flatten(1)), conv(maps).detach().flatten(1))

@@ -57,11 +57,13 @@ def test_the_fast_form_chooses_the_same_candidates(name, selector):
 
 
 def test_the_fast_form_is_used_where_it_pays(scorer):
-    assert scorer.fast() is scorer
+    assert scorer.fast(torch.float16) is scorer
     network = deepcopy(scorer.network).to("meta")
     elsewhere = LearnedScorer(network, scorer.path, scorer.card, scorer.rows)
-    assert type(elsewhere.fast()) is FusedScorer
-    assert elsewhere.fast().describe() == elsewhere.describe()
+    fast = elsewhere.fast(torch.float16)
+    assert type(fast) is FusedScorer
+    assert fast.fused.dtype == torch.float16
+    assert fast.describe() == elsewhere.describe()
 
 
 @torch.inference_mode()
