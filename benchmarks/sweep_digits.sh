@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The paper's tables and figures on an embedded model: sweep_digits.sh BACKBONE [OUT [WORK]]
 # M x selectors, ST at M = 32, k at M = 128, both losses, for var-digits best-of-N too; 3 seed sets of 5 000 images.
-# The pairwise scorer is the shipped one; a pointwise one is trained here by the same recipe, in WORK.
+# The pairwise scorer is the shipped one; a pointwise one is trained here by the same recipe, in WORK, on one
+# thread: sums on several round otherwise, and another scorer comes of it.
 # Two processes share the work; a killed run goes on when it is started again.
 set -euo pipefail
 backbone="$1"
@@ -16,7 +17,7 @@ esac
 if [ ! -e "$work/$backbone-pointwise/metrics.json" ]; then
   tts collect --backbone "$backbone" --per-class 1000 --out "$work/$backbone-generated"
   tts collect --backbone "$backbone" --real digits --per-class 1000 --out "$work/$backbone-real"
-  tts train-scorer --real "$work/$backbone-real" --generated "$work/$backbone-generated" --loss pointwise \
+  OMP_NUM_THREADS=1 tts train-scorer --real "$work/$backbone-real" --generated "$work/$backbone-generated" --loss pointwise \
     --lr 1e-3 --epochs 4 --epoch-pairs 51200 --ema 0.998 --condition "$condition" \
     --out "$work/$backbone-pointwise"
 fi
