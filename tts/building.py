@@ -42,7 +42,7 @@ class Model:
     spec: BackboneSpec
     backbone: Backbone
     device: torch.device
-    dtype: torch.dtype
+    dtype: torch.dtype = torch.float32
     scorers: dict[tuple[str, bool], Scorer | None] = field(default_factory=dict)
     image_scorers: dict[str, ImageScorer] = field(default_factory=dict)
 

@@ -141,7 +141,11 @@ def build_parts(config: SampleConfig) -> Parts:
         **{key: value for key, value in resolved(settings).items() if key not in EXECUTION},
         "uint8_rule": uint8,
     }
-    for said in ("chunk_bytes", "whole_images"):  # how it is carried out; what the settings say already
+    for said in (
+        "chunk_bytes",
+        "whole_images",
+        "sampler",
+    ):  # how it is carried out; what the settings say already
         identity.pop(said)
     if generator.image_scorer is not None:
         judge = describe_scorer(generator.image_scorer) or {}

@@ -693,8 +693,8 @@ def test_runs_of_earlier_versions_go_on(finished):
     """Their plans know of one strategy only, so a plan of that strategy says nothing of it."""
     _, summary = finished
     plan = read_json(summary.out / "plan.json")
-    assert {"strategy", "image_scorer"}.isdisjoint(plan["settings"])
-    assert {"image_scorer", "whole_images"}.isdisjoint(plan["identity"])
+    assert {"strategy", "image_scorer", "sampler"}.isdisjoint(plan["settings"])
+    assert {"image_scorer", "whole_images", "sampler"}.isdisjoint(plan["identity"])
     assert set(plan["identity"]) == {
         *("weights_sha256", "schedule", "scorer_sha256", "tokens_sha256", "candidates", "cfg", "top_k"),
         *("top_p", "stream", "trace", "decode", "uint8_rule"),
