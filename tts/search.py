@@ -157,10 +157,10 @@ class Step:
         """
         batch = self.labels.shape[0]
         scores = torch.full((batch, count), torch.nan, device=self.labels.device)  # B M
-        for part in self.chunks(count) if scorer is not None and selector.needs_scores else ():
-            assert scorer is not None
-            drawn = self.draw(distribution, part)  # B m L
-            scores[:, part.start : part.stop] = self.score(drawn, distribution, scorer)
+        if scorer is not None and selector.needs_scores:
+            for part in self.chunks(count):
+                drawn = self.draw(distribution, part)  # B m L
+                scores[:, part.start : part.stop] = self.score(drawn, distribution, scorer)
 
         def tokens() -> Tensor:
             return self.draw(distribution, range(count))

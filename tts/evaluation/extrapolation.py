@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tts.errors import UsageError
-from tts.evaluation.frechet import FrechetParts, FrechetStatistics, frechet_parts
+from tts.evaluation.frechet import FrechetStatistics, frechet_parts
 from tts.evaluation.frechet_spread import resampled_parts
 from tts.evaluation.inception_score import inception_score, resampled_scores
 from tts.evaluation.resampling import order
@@ -37,7 +37,8 @@ def fid_infinity(samples: Tensor, reference: FrechetStatistics, seed: int = 0) -
     """
 
     def measure(chosen: Tensor) -> Tensor:
-        return _signed([frechet_parts(reference, FrechetStatistics.of(samples[chosen]))])[0]
+        parts = frechet_parts(reference, FrechetStatistics.of(samples[chosen]))
+        return torch.tensor(parts.signed, dtype=torch.float64)
 
     return float(at_infinity(measure, len(samples), _least(samples), seed))
 
@@ -48,7 +49,8 @@ def resampled_fid_infinity(
     """The same (R,) with images repeated as ``weights`` (R, N) say; copies of an image share its part."""
 
     def measure(chosen: Tensor) -> Tensor:
-        return _signed(resampled_parts(samples[chosen], reference, weights[:, chosen]))
+        parts = resampled_parts(samples[chosen], reference, weights[:, chosen])
+        return torch.tensor([part.signed for part in parts], dtype=torch.float64)
 
     return at_infinity(measure, len(samples), _least(samples), seed)
 
@@ -94,9 +96,3 @@ def at_infinity(measure: Callable[[Tensor], Tensor], images: int, least: int, se
 def _least(values: Tensor) -> int:
     """Images of values (N, D) that a part should have."""
     return max(FEWEST, _VECTORS * values.shape[1])
-
-
-def _signed(parts: list[FrechetParts]) -> Tensor:
-    """Distances (R,) that rounding may bring below zero, so that nothing bends the line."""
-    found = [part.mean_diff2 + part.trace_a + part.trace_b - part.two_trace_sqrt for part in parts]
-    return torch.tensor(found, dtype=torch.float64)

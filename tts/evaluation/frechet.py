@@ -33,9 +33,14 @@ class FrechetParts:
     two_trace_sqrt: float
 
     @property
+    def signed(self) -> float:
+        """The sum of the parts, which rounding may bring below zero."""
+        return self.mean_diff2 + self.trace_a + self.trace_b - self.two_trace_sqrt
+
+    @property
     def distance(self) -> float:
         """The Frechet distance, which is a squared length; rounding below zero counts as zero."""
-        return max(0.0, self.mean_diff2 + self.trace_a + self.trace_b - self.two_trace_sqrt)
+        return max(0.0, self.signed)
 
 
 class FrechetStatistics:
