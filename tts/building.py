@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ import torch
 
 from tts.config import BEST_OF_N, FAST
 from tts.errors import UsageError
-from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, SupportsFast
+from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, SupportsFast, SupportsFastForm
 from tts.manager import get_plugins
 from tts.pipeline import Generator
 from tts.resolve import (
@@ -50,6 +50,11 @@ class Model:
     def info(self) -> BackboneInfo:
         """Facts of the backbone."""
         return self.backbone.info
+
+    @cached_property
+    def fast_backbone(self) -> Backbone:
+        """The backbone's fast form where it has one, or the backbone."""
+        return self.backbone.fast() if isinstance(self.backbone, SupportsFastForm) else self.backbone
 
     def scorer(self, text: str, fast: bool = False) -> Scorer | None:
         """The scorer that a text names, built once; ``fast`` asks for its fast form where it has one."""
@@ -100,7 +105,7 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
     if scored or config.scorer != "auto":
         scorer = model.scorer(config.scorer, config.sampler == FAST)
     return Generator(
-        backbone=model.backbone,
+        backbone=model.fast_backbone if config.sampler == FAST else model.backbone,
         scorer=scorer,
         selector=selector,
         settings=settings,

@@ -95,7 +95,7 @@ class SupportsIncrements(Protocol):
 
 
 class Backbone(Protocol):
-    """A scale-wise model with its tokenizer."""
+    """A scale-wise model with its tokenizer. It may also offer what ``SupportsFastForm`` says."""
 
     info: BackboneInfo
 
@@ -162,6 +162,15 @@ class SupportsFast(Protocol):
 
     def fast(self, dtype: torch.dtype) -> Scorer:
         """A scorer of the same scores, but for rounding, in less work, for a backbone of this precision."""
+        ...
+
+
+@runtime_checkable
+class SupportsFastForm(Protocol):
+    """A backbone that has a fast form."""
+
+    def fast(self) -> Backbone:
+        """A backbone of the same logits, latents and images, but for rounding, in less work."""
         ...
 
 

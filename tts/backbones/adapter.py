@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tts.backbones.blocks import ScaleTransformer
 from tts.backbones.storage import hash_files
+from tts.fast.decoder import fast_decoder, with_decoder
+from tts.fast.transformer import FastTransformer
 from tts.interfaces import BackboneInfo
 
 
@@ -35,8 +38,27 @@ class Tokenizer(Protocol):
         ...
 
 
+class Running(Protocol):
+    """A batch on its way through the blocks; ``condition`` (R, D) is its class embedding."""
+
+    condition: Tensor
+
+    def logits(self, x: Tensor, start: int) -> Tensor:
+        """Logits (R, L_k, V), float32, of one scale's tokens (R, L_k, D), from position ``start`` on."""
+        ...
+
+
+class Engine(Protocol):
+    """What runs a transformer's blocks: the transformer itself, or its fast form."""
+
+    def start(self, labels: Tensor, tokens: int) -> Running:
+        """A batch of labels (R,) for images of so many tokens."""
+        ...
+
+
 Net = TypeVar("Net", bound=ScaleTransformer)
 Code = TypeVar("Code", bound=Tokenizer)
+Self = TypeVar("Self", bound="Adapter[Any, Any]")
 
 
 class Adapter(Generic[Net, Code]):
@@ -57,6 +79,7 @@ class Adapter(Generic[Net, Code]):
     ) -> None:
         self.info = info
         self.transformer = transformer.half_precision_(dtype).to(device)
+        self.engine: Engine = self.transformer
         tokenizer.float()
         tokenizer.to(device)
         tokenizer.decoder.to(dtype)
@@ -65,6 +88,13 @@ class Adapter(Generic[Net, Code]):
         self.device = device
         self.files = files
         self._hash: str | None = None
+
+    def fast(self: Self) -> Self:
+        """The same model for the fast sampler: same results but for rounding, with the same weights."""
+        other = copy.copy(self)
+        other.engine = FastTransformer(self.transformer)
+        other.tokenizer = with_decoder(self.tokenizer, fast_decoder(self.tokenizer.decoder))
+        return other
 
     def weights_hash(self) -> str:
         """SHA-256 over the files that the weights came from; read once, since they may be gigabytes."""

@@ -184,7 +184,7 @@ class ScaleTransformer(nn.Module):
     def cached(
         self, x: Tensor, condition: Tensor, modulations: list[Tensor], caches: list[KVCache], start: int
     ) -> Tensor:
-        """Logits (B, L_k, V) of one scale's tokens (B, L_k, D), which start at position ``start``."""
+        """Logits (B, L_k, V) of one scale's tokens (B, L_k, D), from position ``start`` on."""
         for block, six, cache in zip(self.blocks, modulations, caches, strict=True):
             x = block(x, six, start, cache)
         return self.classify(x, condition)
@@ -199,6 +199,24 @@ class ScaleTransformer(nn.Module):
     def new_caches(self, batch: int, tokens: int) -> list[KVCache]:
         """One empty cache a block for images of so many tokens, in the weights' dtype."""
         return [KVCache(batch, self.heads, tokens, self.word_embed.weight) for _ in self.blocks]
+
+    def start(self, labels: Tensor, tokens: int) -> Session:
+        """A batch of labels (B,) for images of so many tokens."""
+        return Session(self, labels, tokens)
+
+
+class Session:
+    """A batch on its way through the blocks; ``condition`` (B, D) is its class embedding."""
+
+    def __init__(self, net: ScaleTransformer, labels: Tensor, tokens: int) -> None:
+        self.net = net
+        self.condition = net.condition(labels)
+        self.modulations = net.modulations(self.condition)
+        self.caches = net.new_caches(len(labels), tokens)
+
+    def logits(self, x: Tensor, start: int) -> Tensor:
+        """Logits (B, L_k, V), float32, of one scale's tokens (B, L_k, D), from position ``start`` on."""
+        return self.net.cached(x, self.condition, self.modulations, self.caches, start)
 
 
 def block_causal_mask(lengths: Sequence[int], device: torch.device) -> Tensor:

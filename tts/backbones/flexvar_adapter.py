@@ -39,9 +39,7 @@ class FlexVarState:
         self.guided = cfg != self.info.guidance.off
         if self.guided:  # the second half of the rows is the unconditional one
             labels = torch.cat((labels, torch.full_like(labels, self.info.classes)))
-        self.condition = self.transformer.condition(labels)  # R D
-        self.modulations = self.transformer.modulations(self.condition)
-        self.caches = self.transformer.new_caches(labels.shape[0], self.info.tokens)
+        self.session = backbone.engine.start(labels, self.info.tokens)
         self.code_map: Tensor | None = None  # B C S S, of the scale before
 
     def logits(self) -> Tensor:
@@ -49,12 +47,12 @@ class FlexVarState:
         side = self.info.schedule[self.scale]
         inputs = None
         if self.code_map is not None:
-            halves = self.condition.shape[0] // self.batch
+            halves = 2 if self.guided else 1
             code_map = upsample(self.code_map, side)  # B C S S
             inputs = repeat(code_map, "b c h w -> (half b) (h w) c", half=halves)  # R L C
-        x = self.transformer.embed(inputs, self.condition, side)  # R L D
+        x = self.transformer.embed(inputs, self.session.condition, side)  # R L D
         start = sum(self.info.lengths[: self.scale])
-        logits = self.transformer.cached(x, self.condition, self.modulations, self.caches, start)  # R L V
+        logits = self.session.logits(x, start)  # R L V
         return self._guide(*logits.chunk(2)) if self.guided else logits
 
     def _guide(self, conditional: Tensor, unconditional: Tensor) -> Tensor:

@@ -32,9 +32,7 @@ class VarState:
         self.guided = cfg != VAR_GUIDANCE.off
         if self.guided:  # the second half of the rows is the unconditional one
             labels = torch.cat((labels, torch.full_like(labels, backbone.info.classes)))
-        self.condition = self.transformer.condition(labels)  # R D
-        self.modulations = self.transformer.modulations(self.condition)
-        self.caches = self.transformer.new_caches(labels.shape[0], backbone.info.tokens)
+        self.session = backbone.engine.start(labels, backbone.info.tokens)
         self.f_hat = self.tokenizer.quantize.empty_latent(self.batch)  # B C H W
 
     def logits(self) -> Tensor:
@@ -42,11 +40,11 @@ class VarState:
         inputs = None
         if self.scale:
             inputs = self.tokenizer.quantize.next_input(self.f_hat, self.scale)  # B L C
-            halves = self.condition.shape[0] // self.batch
+            halves = 2 if self.guided else 1
             inputs = repeat(inputs, "b l c -> (half b) l c", half=halves)  # R L C
-        x = self.transformer.embed(inputs, self.condition, self.scale)  # R L D
+        x = self.transformer.embed(inputs, self.session.condition, self.scale)  # R L D
         start, _ = self.transformer.span(self.scale)
-        logits = self.transformer.cached(x, self.condition, self.modulations, self.caches, start)  # R L V
+        logits = self.session.logits(x, start)  # R L V
         return self._guide(logits)
 
     def _guide(self, logits: Tensor) -> Tensor:

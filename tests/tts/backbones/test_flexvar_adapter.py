@@ -155,7 +155,7 @@ def test_an_image_does_not_depend_on_its_batch(tiny, maps, error):
 def test_guidance_that_is_off_is_the_conditional_half_and_needs_half_the_rows(make, maps, error, form, off):
     backbone = make(guidance=form)
     assert backbone.info.guidance.off == off
-    rows = {cfg: backbone.begin(LABELS, cfg).condition.shape[0] for cfg in (0.0, 1.0, 2.5)}
+    rows = {cfg: backbone.begin(LABELS, cfg).session.condition.shape[0] for cfg in (0.0, 1.0, 2.5)}
     assert rows == {0.0: 6, 1.0: 6, 2.5: 6, off: 3}
     for (_, logits), (cond, _) in zip(walk(backbone, LABELS, off, maps), both(backbone, maps), strict=True):
         assert error(logits, cond) < 1e-5
