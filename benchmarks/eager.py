@@ -12,17 +12,52 @@ Axis letters: B images, R rows of both guidance halves, M candidates, L tokens, 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
 
 from tts.backbones.blocks import MAX_LOG_SCALE, Attention, Block
 from tts.backbones.var import VarTransformer
 from tts.backbones.vqvae import Vqvae
 from tts.sampling import filter_logits
 from tts.scorers.network import ScorerNetwork
+
+HALF = ("linear", "conv2d", "matmul", "scaled_dot_product_attention")
+WHOLE = ("layer_norm", "group_norm", "softmax", "cumsum", "normalize")
+
+
+class CountedAutocast(TorchFunctionMode):
+    """Autocast's casts, for the operations that occur here, on ``meta`` tensors, which have no autocast."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Cast what goes into an operation of either list."""
+        dtype = {**dict.fromkeys(HALF, self.dtype), **dict.fromkeys(WHOLE, torch.float32)}.get(func.__name__)
+        if dtype is None:
+            return func(*args, **(kwargs or {}))
+        args, kwargs = tree_map(lambda leaf: cast(leaf, dtype), (args, kwargs or {}))
+        return func(*args, **kwargs)
+
+
+def cast(leaf: Any, dtype: torch.dtype) -> Any:
+    """A floating-point tensor in a dtype; anything else as it is."""
+    return leaf.to(dtype) if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
+    """Autocast to a dtype; none in float32."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return CountedAutocast(dtype) if device.type == "meta" else torch.autocast(device.type, dtype)
 
 
 @dataclass
@@ -53,7 +88,7 @@ class EagerSampler:
     @torch.inference_mode()
     def sample(self, labels: Tensor, candidates: int, cfg: float, top_k: int, top_p: float) -> Tensor:
         """Images (B, 3, S, S) in [0, 1] for labels (B,), selecting from the second scale on."""
-        with torch.autocast(labels.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with autocast(labels.device, self.dtype):
             return self._sample(labels, candidates, cfg, top_k, top_p)
 
     def _sample(self, labels: Tensor, candidates: int, cfg: float, top_k: int, top_p: float) -> Tensor:
@@ -98,8 +133,12 @@ class EagerSampler:
 
     def _head(self, x: Tensor, condition: Tensor) -> Tensor:
         """Logits (R, L, V) in float32."""
+        hidden = self.transformer.head_nm(x.float(), condition).float()
+        head = self.transformer.head
+        if x.is_meta:  # one product: of its float32 weights nothing is cast
+            return torch.addmm(head.bias, hidden.flatten(0, 1), head.weight.T).unflatten(0, x.shape[:2])
         with torch.autocast(x.device.type, enabled=False):
-            return self.transformer.head(self.transformer.head_nm(x.float(), condition).float())
+            return head(hidden)
 
     def _draw(self, logits: Tensor, count: int, top_k: int, top_p: float) -> Tensor:
         """Tokens (B, M, L) by a full sort and a multinomial draw over all codes."""

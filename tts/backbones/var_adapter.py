@@ -17,6 +17,7 @@ from tts.backbones.var_weights import (
     infer_vqvae_config,
 )
 from tts.backbones.vqvae import Vqvae, VqvaeConfig
+from tts.fast.fusion import FastFusion
 from tts.interfaces import BackboneInfo
 from tts.specs import VAR_GUIDANCE, BackboneOptions, SamplingDefaults
 
@@ -26,6 +27,7 @@ class VarState:
 
     def __init__(self, backbone: VarBackbone, labels: Tensor, cfg: float) -> None:
         self.transformer, self.tokenizer = backbone.transformer, backbone.tokenizer
+        self.fusion = backbone.fusion or backbone.tokenizer.quantize
         self.batch = labels.shape[0]
         self.cfg = cfg
         self.scale = 0
@@ -63,7 +65,7 @@ class VarState:
     def increments(self, tokens: Tensor) -> Tensor:
         """What candidates (B, M, L_k) add to f_hat: (B, M, C, H, W)."""
         rows = rearrange(tokens, "b m l -> (b m) l")
-        increment = self.tokenizer.quantize.increment(rows, self.scale)
+        increment = self.fusion.increment(rows, self.scale)
         return rearrange(increment, "(b m) c h w -> b m c h w", b=self.batch)
 
     def propose(self, tokens: Tensor) -> Tensor:
@@ -82,6 +84,15 @@ class VarState:
 
 class VarBackbone(Adapter[VarTransformer, Vqvae]):
     """A VAR transformer with its tokenizer."""
+
+    fusion: FastFusion | None = None
+
+    def fast(self) -> VarBackbone:
+        """The same model for the fast sampler, whose candidates fuse in the weights' dtype on a GPU."""
+        other = super().fast()
+        dtype = torch.float32 if self.device.type == "cpu" else self.transformer.word_embed.weight.dtype
+        other.fusion = FastFusion(self.tokenizer.quantize, dtype)
+        return other
 
     def begin(self, labels: Tensor, cfg: float) -> VarState:
         """Start a batch for labels (B,)."""

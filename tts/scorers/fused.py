@@ -2,9 +2,10 @@
 
 The scores are those of ``ScorerNetwork`` but for rounding:
 
-- A block's first convolution and its shortcut's are one convolution.
-- The first block's is linear in e_k = f_hat + increment, so the part of f_hat is computed once an image.
-- On maps of 2x2 a 3x3 convolution multiplies padding more often than values: there it is a matrix.
+- The first block's first convolution and its shortcut's are linear in e_k = f_hat + increment, so the part of
+  f_hat is computed once an image.
+- On maps of 2x2 a 3x3 convolution multiplies padding more often than values: there it is a matrix. On maps of
+  4x4 it is Winograd's F(2, 3) along each row, with two products where there are three.
 - Class and scale reach the first linear layer as a bias of an image.
 
 Axis letters: B images, M candidates, N rows, C channels, S pixels a side. Maps are flat: (N, C S S).
@@ -23,29 +24,71 @@ from torch import Tensor, nn
 from tts.scorers.network import SLOPE, ResidualBlock, ScorerNetwork
 
 
-@dataclass(frozen=True)
 class FlatConv:
-    """A convolution (O, C, k, k) without bias on flat maps of a side; ``matrix`` where that is less work."""
+    """A convolution (O, C, k, k) without bias on flat maps of a side."""
 
-    kernel: Tensor
-    stride: int
-    side: int
-    matrix: Tensor | None
-
-    @staticmethod
-    def of(kernel: Tensor, stride: int, side: int, dtype: torch.dtype) -> FlatConv:
-        """The convolution; its matrix is the image of every unit vector."""
-        if side**2 >= kernel.shape[-1] ** 2:  # a matrix has S S products an output, a kernel k k
-            return FlatConv(kernel.to(dtype), stride, side, None)
-        units = torch.eye(kernel.shape[1] * side**2, device=kernel.device)
-        return FlatConv(kernel, stride, side, FlatConv(kernel, stride, side, None)(units).to(dtype))
+    def __init__(self, kernel: Tensor, stride: int, side: int) -> None:
+        self.kernel, self.stride, self.side = kernel, stride, side
 
     def __call__(self, flat: Tensor) -> Tensor:
         """(N, C S S) to (N, O S' S')."""
-        if self.matrix is not None:
-            return flat @ self.matrix
         maps = flat.unflatten(1, (-1, self.side, self.side))
         return F.conv2d(maps, self.kernel, stride=self.stride, padding=self.kernel.shape[-1] // 2).flatten(1)
+
+
+class MatrixConv:
+    """The same as one matrix, the images of all unit vectors."""
+
+    def __init__(self, kernel: Tensor, stride: int, side: int) -> None:
+        units = torch.eye(kernel.shape[1] * side**2, device=kernel.device)
+        self.matrix = FlatConv(kernel.float(), stride, side)(units).to(kernel.dtype)
+
+    def __call__(self, flat: Tensor) -> Tensor:
+        """(N, C S S) to (N, O S' S')."""
+        return flat @ self.matrix
+
+
+class RowsConv:
+    """A 3x3 convolution of stride one on maps of 4x4, by F(2, 3) along rows: eight products for four values.
+
+    Winograd 1980; Lavin and Gray 2015 (1509.09308), section 4.1. The factors are 1 and 1/2, so that half
+    precision loses little.
+    """
+
+    INPUT = (
+        ((0, -1, 0, 0), (1, 1, 0, 0), (-1, 1, 0, 0), (1, 0, -1, 0)),  # of 0 a b c, the left tile
+        ((0, 1, 0, -1), (0, 0, 1, 1), (0, 0, -1, 1), (0, 0, 1, 0)),  # of b c d 0, the right one
+    )
+    KERNEL = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
+    OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))
+
+    def __init__(self, kernel: Tensor) -> None:
+        like = {"dtype": kernel.dtype, "device": kernel.device}
+        self.split = torch.tensor(self.INPUT, **like).flatten(0, 1)  # 8 4
+        joined = torch.tensor(self.OUTPUT, **like)
+        self.join = torch.block_diag(joined, joined).T.contiguous()  # 8 4
+        columns = torch.einsum(
+            "sx,ocyx->socy", torch.tensor(self.KERNEL, device=kernel.device), kernel.float()
+        )
+        self.kernel = columns.repeat(2, 1, 1, 1).flatten(0, 1).to(kernel.dtype)  # 8O C 3
+
+    def __call__(self, flat: Tensor) -> Tensor:
+        """(N, 16 C) to (N, 16 O)."""
+        columns = self.split @ flat.unflatten(1, (-1, 4)).transpose(1, 2)  # N 8 4C
+        products = F.conv1d(
+            columns.flatten(1).unflatten(1, (-1, 4)), self.kernel, padding=1, groups=8
+        )  # N 8O 4
+        return (products.flatten(1).unflatten(1, (8, -1)).transpose(1, 2) @ self.join).flatten(1)
+
+
+def flat_conv(kernel: Tensor, stride: int, side: int, dtype: torch.dtype) -> FlatConv | MatrixConv | RowsConv:
+    """A convolution (O, C, k, k) in the form of the fewest products."""
+    kernel = kernel.to(dtype)
+    if side**2 < kernel.shape[-1] ** 2:  # a matrix has S S products an output, a kernel k k
+        return MatrixConv(kernel, stride, side)
+    if side == 4 and stride == 1 and kernel.shape[-1] == 3:
+        return RowsConv(kernel)
+    return FlatConv(kernel, stride, side)
 
 
 @dataclass(frozen=True)
@@ -71,32 +114,29 @@ class FusedBlock:
 
     def __init__(self, block: ResidualBlock, side: int, dtype: torch.dtype) -> None:
         stride = block.conv1.stride[0]
-        kernel = block.conv1.weight
+        self.side = -(-side // stride)
         self.norms = [FlatNorm.of(norm, dtype) for norm in (block.ln1, block.ln2, block.ln3)]
-        self.shortcut: FlatNorm | None = None
+        self.first = flat_conv(block.conv1.weight, stride, side, dtype)
+        self.second = flat_conv(block.conv2.weight, 1, self.side, dtype)
+        self.third = flat_conv(block.conv3.weight, 1, self.side, dtype)
+        self.shortcut, self.norm = None, None
         if isinstance(block.shortcut, nn.Sequential):
             shortcut, norm = block.shortcut
             assert isinstance(shortcut, nn.Conv2d)
             assert isinstance(norm, nn.LayerNorm)
-            kernel = torch.cat((kernel, F.pad(shortcut.weight, (1, 1, 1, 1))))  # its weight is the centre
-            self.shortcut = FlatNorm.of(norm, dtype)
-        self.first = FlatConv.of(kernel, stride, side, dtype)
-        self.side = -(-side // stride)
-        self.second = FlatConv.of(block.conv2.weight, 1, self.side, dtype)
-        self.third = FlatConv.of(block.conv3.weight, 1, self.side, dtype)
+            self.shortcut = flat_conv(shortcut.weight, stride, side, dtype)
+            self.norm = FlatNorm.of(norm, dtype)
 
     def __call__(self, flat: Tensor) -> Tensor:
         """(N, C S S) to (N, O S' S')."""
-        return self.finish(self.first(flat), flat)
+        return self.finish(self.first(flat), self.shortcut(flat) if self.shortcut else flat)
 
-    def finish(self, first: Tensor, flat: Tensor) -> Tensor:
-        """The block's output from that of its first convolution; its input serves a plain shortcut."""
-        if self.shortcut is not None:
-            first, flat = first.chunk(2, dim=1)
-            flat = self.shortcut(flat)
-        h = F.leaky_relu(self.norms[0](first), SLOPE)
-        h = F.leaky_relu(self.norms[1](self.second(h)), SLOPE)
-        return F.leaky_relu(self.norms[2](self.third(h)) + flat, SLOPE)
+    def finish(self, first: Tensor, aside: Tensor) -> Tensor:
+        """The block's output from those of its first convolution and of its shortcut's."""
+        h = F.leaky_relu(self.norms[0](first), SLOPE, inplace=True)
+        h = F.leaky_relu(self.norms[1](self.second(h)), SLOPE, inplace=True)
+        h = self.norms[2](self.third(h)).add_(self.norm(aside) if self.norm else aside)
+        return F.leaky_relu(h, SLOPE, inplace=True)
 
 
 class FusedNetwork:
@@ -126,8 +166,9 @@ class FusedNetwork:
     def _entered(self, latent: Tensor, increments: Tensor) -> Tensor:
         """The first block's output (BM, n) for latents (B, n) and increments (BM, n)."""
         block = self.blocks[0]
-        first = _added(block.first(latent), block.first(increments))
-        return block.finish(first, increments if block.shortcut else _added(latent, increments))
+        aside = block.shortcut or (lambda flat: flat)
+        first, aside = (_added(part(latent), part(increments)) for part in (block.first, aside))
+        return block.finish(first, aside)
 
     def _judged(self, h: Tensor, labels: Tensor, row: int) -> Tensor:
         """Scores (BM,) of the last block's output (BM, n)."""
@@ -145,7 +186,7 @@ class FusedNetwork:
 
 
 def _added(shared: Tensor, rows: Tensor) -> Tensor:
-    """Rows (BM, n) of candidates with what their images (B, n) have in common added."""
+    """Rows (BM, n) of candidates plus what their images (B, n) have in common."""
     return (rows.unflatten(0, (shared.shape[0], -1)) + shared[:, None]).flatten(0, 1)
 
 

@@ -234,7 +234,7 @@ def test_proposing_changes_nothing(tiny, maps):
     for scale, (state, logits) in enumerate(walk(tiny, LABELS, 2.5, maps)):
         assert torch.equal(logits, plain[scale])
         code_map = None if state.code_map is None else state.code_map.clone()
-        keys = [cache.keys.clone() for cache in state.caches]
+        keys = [cache.keys.clone() for cache in state.session.caches]
         candidates = torch.full((3, 4, tiny.info.lengths[scale]), 7)
         first, second = state.propose(candidates), state.propose(candidates)
         assert torch.equal(first, second)
@@ -243,7 +243,7 @@ def test_proposing_changes_nothing(tiny, maps):
         assert code_map is None or torch.equal(state.code_map, code_map)
         assert state.scale == scale
         stop = sum(tiny.info.lengths[: scale + 1])  # the rest is not written yet
-        for cache, before in zip(state.caches, keys, strict=True):
+        for cache, before in zip(state.session.caches, keys, strict=True):
             assert torch.equal(cache.keys[:, :, :stop], before[:, :, :stop])
 
 

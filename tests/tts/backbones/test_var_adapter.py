@@ -86,8 +86,8 @@ def test_no_guidance_is_the_conditional_half(make, maps, error, name):
 
 
 def test_no_guidance_needs_half_the_rows(tiny):
-    assert tiny.begin(LABELS, 0.0).condition.shape[0] == 3
-    assert tiny.begin(LABELS, 1.5).condition.shape[0] == 6
+    assert tiny.begin(LABELS, 0.0).session.condition.shape[0] == 3
+    assert tiny.begin(LABELS, 1.5).session.condition.shape[0] == 6
 
 
 def test_logits_have_their_shape_and_can_be_asked_for_again(tiny, maps):
@@ -145,7 +145,7 @@ def test_proposing_changes_nothing(tiny, maps):
     plain = [logits for _, logits in walk(tiny, LABELS, 1.5, maps)]
     for scale, (state, logits) in enumerate(walk(tiny, LABELS, 1.5, maps)):
         assert torch.equal(logits, plain[scale])
-        latent, keys = state.f_hat.clone(), [cache.keys.clone() for cache in state.caches]
+        latent, keys = state.f_hat.clone(), [cache.keys.clone() for cache in state.session.caches]
         candidates = torch.full((3, 4, tiny.info.lengths[scale]), 7)
         first, second = state.propose(candidates), state.propose(candidates)
         assert torch.equal(first, second)
@@ -153,7 +153,7 @@ def test_proposing_changes_nothing(tiny, maps):
         assert torch.equal(state.f_hat, latent)
         assert state.scale == scale
         stop = sum(tiny.info.lengths[: scale + 1])  # the rest is not written yet
-        for cache, before in zip(state.caches, keys, strict=True):
+        for cache, before in zip(state.session.caches, keys, strict=True):
             assert torch.equal(cache.keys[:, :, :stop], before[:, :, :stop])
 
 
