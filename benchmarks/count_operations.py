@@ -1,9 +1,9 @@
 """What a guided batch takes, counted without a device: ``python benchmarks/count_operations.py``.
 
 Kernels, bytes, FLOPs and the most memory of VAR-d16 and VAR-d30 in half precision, 24 images of 256x256, by
-both samplers and by the eager baseline (``benchmarks/eager.py``), with the decoder, which is also counted by itself. The counts are those of eager PyTorch: they
-say what there is to launch, to read and to write, not how long it takes. They go to
-``benchmarks/results/operations.json``.
+both samplers and by the eager baseline (``benchmarks/eager.py``), with the decoder, which is also counted by
+itself. The counts are those of eager PyTorch: they say what there is to launch, to read and to write, not how
+long it takes, and compilation fuses more. They go to ``benchmarks/results/operations.json``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tts.backbones.quantizer import ResidualQuantizer, phi_index
+from tts.backbones.quantizer import Phi, ResidualQuantizer, phi_index
 
 TAPS = 9
 
@@ -33,6 +33,8 @@ class FastFusion:
         self.products: list[Tensor] = []  # V TC
         for phi in quantize.quant_resi.qresi_ls:
             centre = F.pad(torch.eye(channels, device=codes.device)[..., None, None], (1, 1, 1, 1))
+            assert isinstance(phi, Phi)
+            assert phi.bias is not None
             kernel = 0.5 * (phi.weight.detach() + centre)
             self.kernels.append(kernel.to(dtype))
             self.biases.append((0.5 * phi.bias.detach()).to(dtype))

@@ -63,13 +63,12 @@ class RowsConv:
     OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))
 
     def __init__(self, kernel: Tensor) -> None:
-        like = {"dtype": kernel.dtype, "device": kernel.device}
-        self.split = torch.tensor(self.INPUT, **like).flatten(0, 1)  # 8 4
-        joined = torch.tensor(self.OUTPUT, **like)
-        self.join = torch.block_diag(joined, joined).T.contiguous()  # 8 4
-        columns = torch.einsum(
-            "sx,ocyx->socy", torch.tensor(self.KERNEL, device=kernel.device), kernel.float()
+        split, taps, join = (
+            torch.tensor(part, device=kernel.device) for part in (self.INPUT, self.KERNEL, self.OUTPUT)
         )
+        self.split = split.flatten(0, 1).to(kernel.dtype)  # 8 4
+        self.join = torch.block_diag(join, join).T.contiguous().to(kernel.dtype)  # 8 4
+        columns = torch.einsum("sx,ocyx->socy", taps, kernel.float())
         self.kernel = columns.repeat(2, 1, 1, 1).flatten(0, 1).to(kernel.dtype)  # 8O C 3
 
     def __call__(self, flat: Tensor) -> Tensor:
@@ -166,9 +165,10 @@ class FusedNetwork:
     def _entered(self, latent: Tensor, increments: Tensor) -> Tensor:
         """The first block's output (BM, n) for latents (B, n) and increments (BM, n)."""
         block = self.blocks[0]
-        aside = block.shortcut or (lambda flat: flat)
-        first, aside = (_added(part(latent), part(increments)) for part in (block.first, aside))
-        return block.finish(first, aside)
+        first = _added(block.first(latent), block.first(increments))
+        if block.shortcut is None:
+            return block.finish(first, _added(latent, increments))
+        return block.finish(first, _added(block.shortcut(latent), block.shortcut(increments)))
 
     def _judged(self, h: Tensor, labels: Tensor, row: int) -> Tensor:
         """Scores (BM,) of the last block's output (BM, n)."""

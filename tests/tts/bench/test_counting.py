@@ -75,6 +75,8 @@ def test_questions_have_the_answers_of_work_that_goes_well():
 def sampled(depth, candidates, sampler="exact", batch=24, decode=False):
     """The count of one guided batch."""
     backbone = untrained_var(depth, torch.float16)
+    if sampler == "fast":
+        backbone = backbone.fast()
     scorer = UntrainedScorer(sampler == "fast", torch.float16)
     labels = torch.zeros(batch, dtype=torch.int64, device=META)
     settings = SearchSettings(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tts.scorers.fused import FlatConv, FusedNetwork
+from tts.scorers.fused import FlatConv, FusedNetwork, MatrixConv, RowsConv, flat_conv
 from tts.scorers.network import ScorerConfig, ScorerNetwork, default_config
 
 CONFIGS = {
@@ -66,14 +66,35 @@ def test_winners_are_the_same(network):
 
 
 @pytest.mark.parametrize(
-    ("side", "kernel", "matrix"), [(1, 3, True), (2, 3, True), (3, 3, False), (2, 1, False)]
+    ("side", "kernel", "stride", "form"),
+    [
+        (1, 3, 1, MatrixConv),
+        (2, 3, 1, MatrixConv),
+        (2, 3, 2, MatrixConv),
+        (3, 3, 1, FlatConv),
+        (2, 1, 1, FlatConv),
+        (4, 3, 1, RowsConv),
+        (4, 3, 2, FlatConv),
+        (4, 1, 1, FlatConv),
+        (8, 3, 1, FlatConv),
+    ],
 )
-def test_small_maps_are_multiplied_by_a_matrix(side, kernel, matrix):
-    conv = torch.nn.Conv2d(3, 4, kernel, padding=kernel // 2, bias=False)
-    flat = FlatConv.of(conv.weight.detach(), 1, side, torch.float32)
-    assert (flat.matrix is not None) == (side < kernel)
+def test_convolutions_of_small_maps_take_the_form_of_fewest_products(side, kernel, stride, form):
+    conv = torch.nn.Conv2d(3, 4, kernel, stride=stride, padding=kernel // 2, bias=False)
+    flat = flat_conv(conv.weight.detach(), stride, side, torch.float32)
+    assert type(flat) is form
     maps = torch.randn(5, 3, side, side)
-    torch.testing.assert_close(flat(maps.flatten(1)), conv(maps).detach().flatten(1))
+    torch.testing.assert_close(flat(maps.flatten(1)), conv(maps).detach().flatten(1), atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_half_precision_loses_no_more_by_winograd():
+    kernel, maps = torch.randn(64, 64, 3, 3) / 24, torch.randn(50, 64, 4, 4)
+    wanted = torch.nn.functional.conv2d(maps, kernel, padding=1).flatten(1)
+    half = kernel.bfloat16(), maps.bfloat16().flatten(1)
+    forms = FlatConv(half[0], 1, 4), RowsConv(half[0])
+    errors = [float((form(half[1]).float() - wanted).abs().mean()) for form in forms]
+    assert errors[1] < 2.5 * errors[0]
 
 
 @torch.inference_mode()
@@ -85,4 +106,4 @@ def test_the_latent_is_convolved_once_an_image(monkeypatch):
     rows.clear()
     fused(torch.randn(2, 32, 16, 16), torch.randn(2, 7, 32, 16, 16), torch.tensor([1, 2]), 3)
     assert sorted(set(rows)) == [2, 14]
-    assert rows.count(2) == 1
+    assert rows.count(2) == 2  # the first convolution and the shortcut's
