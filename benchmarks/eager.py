@@ -12,6 +12,7 @@ Axis letters: B images, R rows of both guidance halves, M candidates, L tokens, 
 
 from __future__ import annotations
 
+import copy
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -158,3 +159,16 @@ class EagerSampler:
         scores = self.scorer(maps, rows, torch.full_like(rows, scale)).float().view(batch, count)
         best = scores.argmax(dim=1) + count * torch.arange(batch, device=labels.device)
         return maps[best]
+
+
+def compiled(sampler: EagerSampler) -> EagerSampler:
+    """The same with weights in its dtype and compiled blocks and decoder: what a user makes in an hour."""
+    transformer = copy.deepcopy(sampler.transformer).half_precision_(sampler.dtype)
+    tokenizer = copy.deepcopy(sampler.tokenizer)
+    tokenizer.decoder.to(sampler.dtype)
+    tokenizer.post_quant_conv.to(sampler.dtype)
+    torch._dynamo.config.cache_size_limit = 256  # a graph a scale
+    other = EagerSampler(transformer, tokenizer, sampler.scorer, sampler.dtype, sampler.generator)
+    other._block = torch.compile(other._block, dynamic=False)  # type: ignore[method-assign]
+    tokenizer.decoder.compile(dynamic=False)
+    return other

