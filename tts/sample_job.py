@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from tts.engine.folder import Layout, RunFolder
 from tts.engine.shards import Rows
@@ -39,13 +40,17 @@ MAPS = ("tokens", "labels", "seeds", "winner_scores", "winner_index")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which files a run writes, and the rule for its pixels."""
+    """Which files a run writes, and the rule for its pixels.
+
+    ``widths`` are the most candidates of an image at each scale, where images have different numbers.
+    """
 
     formats: frozenset[str]
     tokens: bool
     trace: bool
     uint8: str
     metadata: dict[str, str]
+    widths: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class SampleJob:
         result = batch.result
         assert result.images is not None
         codes = self.generator.backbone.info.codebook_size
-        scores = {f"scores.{scale + 1}": trace for scale, trace in result.trace.items()}
+        scores = {f"scores.{scale + 1}": trace for scale, trace in self._trace(batch).items()}
         return Rows(
             {
                 "tokens": result.tokens.to(torch.int32 if codes > 32767 else torch.int16),
@@ -84,6 +89,19 @@ class SampleJob:
             },
             len(batch.items),
         )
+
+    def _trace(self, batch: Batch) -> dict[int, torch.Tensor]:
+        """All scores, as wide in every batch where images have different numbers of candidates."""
+        trace, widths = batch.result.trace, self.wanted.widths
+        if not (self.wanted.trace and widths):
+            return trace
+        only = torch.full((len(batch.items), 1), torch.nan)  # one candidate is not scored
+        given = self.prefix.scales if self.prefix else 0
+        return {
+            scale: pad(trace.get(scale, only), (0, width - trace.get(scale, only).shape[1]), value=-torch.inf)
+            for scale, width in enumerate(widths)
+            if width > 1 and scale >= given
+        }
 
     def publish(self, items: Sequence[Item], rows: Rows) -> tuple[Rows, Mapping[str, str]]:
         """Write the PNG files; the shard keeps the pixels only if an npz is to be made of them."""
