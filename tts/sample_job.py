@@ -14,8 +14,8 @@ import torch
 from torch.nn.functional import pad
 
 from tts.engine.folder import Layout, RunFolder
+from tts.engine.job import Timing
 from tts.engine.shards import Rows
-from tts.engine.work import Timing
 from tts.errors import CheckpointError
 from tts.fitting import Fit
 from tts.io import (

@@ -19,8 +19,8 @@ from tts.data.manifest import BackboneIdentity, Kind
 from tts.data.store import MANIFEST
 from tts.data.writing import write_manifest
 from tts.engine.folder import Layout, RunFolder
+from tts.engine.job import Timing
 from tts.engine.shards import Rows, skipped_in
-from tts.engine.work import Timing
 from tts.errors import RunError
 from tts.fitting import Fit, fitting
 from tts.interfaces import Backbone
