@@ -144,6 +144,7 @@ class CollectJob:
     identity: BackboneIdentity
     settings: Mapping[str, Any]
     skips: Skips | None = None
+    overlaps: bool = False  # little is to be written, and unreadable images are counted in whole shards
 
     def make(self, items: Sequence[Item], first: int) -> Iterator[Rows]:
         """Token maps, labels and seeds of some items."""

@@ -37,7 +37,16 @@ class Timing:
 
 
 class Job(Protocol):
-    """What a run makes of its items."""
+    """What a run makes of its items.
+
+    ``overlaps`` says whether a shard is published while the next one is made: where making is the work of
+    another device than publishing, it costs nothing.
+    """
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether to publish beside making."""
+        ...
 
     def make(self, items: Sequence[Item], first: int) -> Iterator[Rows]:
         """Make items, whose first has the number ``first`` in the plan, batch by batch in their order."""
@@ -46,7 +55,7 @@ class Job(Protocol):
     def publish(self, items: Sequence[Item], rows: Rows) -> tuple[Rows, Mapping[str, str]]:
         """Write files beside a whole shard before it appears; returns its rows and notes for its metadata.
 
-        Called in a thread of its own, for one shard at a time, while the next one is made.
+        Called in a thread of its own, for one shard at a time.
         """
         ...
 

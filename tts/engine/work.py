@@ -67,8 +67,9 @@ def work(
 ) -> Outcome:
     """Make shards until none is left, wait for those of others, and finish the run.
 
-    While a shard is published the next one is made. A ``share`` ends with its own shards; whoever makes the
-    last shard of all finishes the run. Raises ``StoppedError`` after a signal, with finished batches kept.
+    While a shard is published the next one is made, if the job overlaps. A ``share`` ends with its own
+    shards; whoever makes the last shard of all finishes the run. Raises ``StoppedError`` after a signal, with
+    finished batches kept.
     """
     shards = run.shards
     if run.finished():
@@ -181,6 +182,8 @@ class _Shift:
                     self.check()
                 started = time.perf_counter()
             self.publisher.put(Made(shard, parts, seconds))
+            if not self.job.overlaps:
+                self.publisher.settle()
         except BaseException:
             self.worker.items = 0
             self.worker.release(str(shard.number))

@@ -82,6 +82,19 @@ def test_the_next_shard_is_made_while_one_is_published(runs, slow, expected):
     assert not (runs.out / ".work").exists()
 
 
+def test_a_job_that_does_not_overlap_makes_no_shard_beside_another(runs, slow, expected):
+    one = started(slow, overlaps=False)
+    one.before_batch = lambda: one.made and len(one.made) % 4 == 0 and together.append(len(one.published))
+    together: list = []
+    runs.run(None, one)
+    assert together == [1, 2]
+    assert runs.values() == expected(10)
+    fault = started(slow, overlaps=False, fault={4: RunError("full")})
+    with pytest.raises(RunError, match="full"):
+        type(runs)(runs.out.with_name("other")).run(None, fault)
+    assert fault.made == list(range(8))
+
+
 def test_no_more_than_one_shard_waits_for_the_one_before(runs, slow, expected):
     one = slow()
     thread = threading.Thread(target=runs.run, args=(None, one))
