@@ -190,6 +190,8 @@ class SelectionContext:
 
     ``scores`` (B, M); ``uniforms`` (B, M) in (0, 1), one reproducible draw for each candidate. Candidates are
     not kept: ``tokens()`` draws all of them (B, M, L_k) again, ``maps()`` makes their maps (B, M, C, H, W).
+    The B images are those of a batch that have M candidates: all candidates are there, and where images have
+    different numbers a selector is asked once for each number.
     """
 
     scale: int
@@ -216,7 +218,8 @@ class ScaleEvent:
     """A choice that was made at one scale: what ``tts_after_scale`` observers receive.
 
     ``labels`` (B,), ``seeds`` (B,), ``scores`` (B, M), ``choice`` (B,); ``tokens()`` draws the candidates
-    (B, M, L_k) again. An event that is kept keeps what it needs for that.
+    (B, M, L_k) again. An event that is kept keeps what it needs for that. Where images of a batch have
+    different numbers of candidates there is an event for each number M, with the images that have it.
     """
 
     scale: int

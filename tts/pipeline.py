@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from tts.checks import check_counts
 from tts.config import SearchSettings
 from tts.errors import UsageError
 from tts.fitting import Fit, fitting
@@ -19,10 +20,14 @@ from tts.strategies.strategy import Judges, Strategy, lsrs
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image to make: a class label and a seed name it."""
+    """One image to make: a class label and a seed name it.
+
+    ``candidates`` are its own m_1..m_K, or ``None`` for those of the settings; names are equal without them.
+    """
 
     label: int
     seed: int
+    candidates: tuple[int, ...] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,16 @@ class Generator:
     strategy: Strategy = lsrs
 
     def __post_init__(self) -> None:
-        needed = max(effective_candidates(self.backbone.info, self.settings)) > 1
-        if needed and self.scorer is None and self.selector.needs_scores:
+        self._most(())
+
+    def _most(self, items: Sequence[Item]) -> int:
+        """The most candidates of an image at a scale; refuses to choose among them without a scorer."""
+        info, own = self.backbone.info, {item.candidates for item in items if item.candidates is not None}
+        check_counts(list(own), len(own), info.scales)
+        most = max(max(effective_candidates(info, self.settings, count)) for count in (None, *own))
+        if most > 1 and self.scorer is None and self.selector.needs_scores:
             raise UsageError(f"selector {self.selector.name} needs a scorer; pass --scorer or --candidates 1")
+        return most
 
     def batches(
         self, items: Sequence[Item], size: int | Fit, prefix: Prefix | None = None
@@ -71,8 +83,8 @@ class Generator:
             given = prefix.tokens[rows] if prefix else None
             return Batch(part, self._generate(part, given, prefix.scales if prefix else 0, fit.chunk))
 
-        most = self.settings.chunk or max(effective_candidates(self.backbone.info, self.settings))
-        return fitting(len(items), fit, most, make)
+        most = self._most(items)
+        return fitting(len(items), fit, self.settings.chunk or most, make)
 
     def _generate(
         self, items: tuple[Item, ...], given: Tensor | None, kept: int, chunk: int | None
@@ -82,7 +94,10 @@ class Generator:
         seeds = torch.tensor([item.seed for item in items], device=self.device)
         maps = () if given is None else given.to(self.device).split(self.backbone.info.lengths, dim=1)[:kept]
         judges = Judges(self.scorer, self.selector, self.image_scorer, self.observers)
-        result = self.strategy(self.backbone, judges, settings, labels, seeds, maps)
+        counts = None
+        if any(item.candidates for item in items):
+            counts = [item.candidates or settings.candidates for item in items]
+        result = self.strategy(self.backbone, judges, settings, labels, seeds, maps, counts)
         if self.randomize_scale is None:
             return result
         return self._randomized(result, seeds, self.randomize_scale)

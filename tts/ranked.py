@@ -16,7 +16,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from tts.sampling import below_total
+from tts.config import FAST, SearchSettings
+from tts.sampling import Distribution, TokenDistribution, below_total
 
 TIES = 28
 """Columns beyond k, for codes that are as probable as the k-th."""
@@ -74,3 +75,10 @@ def ranked(logits: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
         width *= 2
     values, order = logits.sort(dim=-1, descending=True)
     return values, order
+
+
+def filtered(logits: Tensor, top_k: int, settings: SearchSettings) -> Distribution:
+    """The distribution that tokens are drawn from, of guided logits (B, L, V)."""
+    ranked = settings.sampler == FAST and (top_k > 0 or settings.top_p > 0)  # else nothing need be sorted
+    kind = RankedDistribution if ranked else TokenDistribution
+    return kind.from_logits(logits, top_k, settings.top_p)

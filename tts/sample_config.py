@@ -32,7 +32,7 @@ EXECUTION = ("out", "batch_size", "chunk", "score_memory", "device", "overwrite"
 CHOICE = ("labels", "seeds", "per_class")
 """Fields that choose the images."""
 
-LATER = ("strategy", "image_scorer", "sampler")
+LATER = ("strategy", "image_scorer", "sampler", "candidates_of")
 """Fields that plans of earlier versions lack: left out at their defaults, so that those runs go on."""
 
 
@@ -53,6 +53,7 @@ class SampleConfig:
     scorer: str = "auto"
     selector: str = "greedy"
     candidates: str = "8"
+    candidates_of: str | None = None
     start_scale: int | None = None
     end_scale: int | None = None
     top_k_select: int = 8
@@ -140,8 +141,7 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
     if config.strategy == BEST_OF_N:
         candidates, whole_images = (1,) * info.scales, parse_whole_images(config.candidates)
     else:
-        span = (config.start_scale, config.end_scale)
-        candidates, whole_images = plan_candidates(config.candidates, *span, info.scales), 1
+        candidates, whole_images = most_candidates(config, info), 1
     return SearchSettings(
         candidates=candidates,
         cfg=cfg,
@@ -153,6 +153,27 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
         whole_images=whole_images,
         sampler=config.sampler,
     )
+
+
+def own_candidates(config: SampleConfig, info: BackboneInfo) -> dict[int, tuple[int, ...]]:
+    """m_1..m_K of the labels that ``candidates_of`` names, as in ``0-4=8;5-9=1,32,32,16``."""
+    found: dict[int, tuple[int, ...]] = {}
+    for part in [] if config.candidates_of is None else config.candidates_of.split(";"):
+        labels, equals, numbers = (text.strip() for text in part.partition("="))
+        if not (labels and equals and numbers):
+            raise UsageError(f"candidates-of {part!r} must be labels=candidates; for example 0-4=8;5-9=32")
+        counts = plan_candidates(numbers, config.start_scale, config.end_scale, info.scales)
+        for label in parse_range(labels, "candidates-of label", info.classes):
+            if label in found:
+                raise UsageError(f"candidates-of names label {label} twice; name each once")
+            found[label] = counts
+    return found
+
+
+def most_candidates(config: SampleConfig, info: BackboneInfo) -> tuple[int, ...]:
+    """m_1..m_K of all images, or the most that any label has at each scale."""
+    plain = plan_candidates(config.candidates, config.start_scale, config.end_scale, info.scales)
+    return tuple(map(max, zip(plain, *own_candidates(config, info).values(), strict=True)))
 
 
 def one_based(config: SampleConfig, info: BackboneInfo, field: str) -> int | None:
@@ -171,6 +192,15 @@ def replan(config: SampleConfig, info: BackboneInfo, choice: dict[str, Any]) -> 
 
 def plan(config: SampleConfig, info: BackboneInfo) -> tuple[list[Item], Prefix | None]:
     """The images to make: labels with seeds, so many a class, or the rows of a file of token maps."""
+    items, prefix = _plan(config, info)
+    own = own_candidates(config, info)
+    if own:
+        plain = plan_candidates(config.candidates, config.start_scale, config.end_scale, info.scales)
+        items = [replace(item, candidates=own.get(item.label, plain)) for item in items]
+    return items, prefix
+
+
+def _plan(config: SampleConfig, info: BackboneInfo) -> tuple[list[Item], Prefix | None]:
     if config.seeds is not None and config.per_class is not None:
         raise UsageError("--seeds and --per-class both choose seeds; pass one of them")
     if config.from_tokens is not None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from tts.engine.folder import Layout, RunFolder
+from tts.engine.job import Timing
 from tts.engine.shards import Rows
-from tts.engine.work import Timing
 from tts.errors import CheckpointError
 from tts.fitting import Fit
 from tts.io import (
@@ -39,13 +40,17 @@ MAPS = ("tokens", "labels", "seeds", "winner_scores", "winner_index")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which files a run writes, and the rule for its pixels."""
+    """Which files a run writes, and the rule for its pixels.
+
+    ``widths`` are the most candidates of an image at each scale, where images have different numbers.
+    """
 
     formats: frozenset[str]
     tokens: bool
     trace: bool
     uint8: str
     metadata: dict[str, str]
+    widths: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,11 @@ class SampleJob:
     folder: Path
     record: dict[str, Any]
 
+    @property
+    def overlaps(self) -> bool:
+        """Not on a CPU, where writing files would take the time of generating from it, and be timed as such."""
+        return self.generator.device.type != "cpu"
+
     def make(self, items: Sequence[Item], first: int) -> Iterator[Rows]:
         """Generate items batch by batch."""
         prefix = self.prefix
@@ -71,7 +81,7 @@ class SampleJob:
         result = batch.result
         assert result.images is not None
         codes = self.generator.backbone.info.codebook_size
-        scores = {f"scores.{scale + 1}": trace for scale, trace in result.trace.items()}
+        scores = {f"scores.{scale + 1}": trace for scale, trace in self._trace(batch).items()}
         return Rows(
             {
                 "tokens": result.tokens.to(torch.int32 if codes > 32767 else torch.int16),
@@ -84,6 +94,19 @@ class SampleJob:
             },
             len(batch.items),
         )
+
+    def _trace(self, batch: Batch) -> dict[int, torch.Tensor]:
+        """All scores, as wide in every batch where images have different numbers of candidates."""
+        trace, widths = batch.result.trace, self.wanted.widths
+        if not (self.wanted.trace and widths):
+            return trace
+        only = torch.full((len(batch.items), 1), torch.nan)  # one candidate is not scored
+        given = self.prefix.scales if self.prefix else 0
+        return {
+            scale: pad(trace.get(scale, only), (0, width - trace.get(scale, only).shape[1]), value=-torch.inf)
+            for scale, width in enumerate(widths)
+            if width > 1 and scale >= given
+        }
 
     def publish(self, items: Sequence[Item], rows: Rows) -> tuple[Rows, Mapping[str, str]]:
         """Write the PNG files; the shard keeps the pixels only if an npz is to be made of them."""

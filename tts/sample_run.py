@@ -45,7 +45,8 @@ NO_SCORER = (
 class SampleSummary:
     """What a run made, for the command's last line: ``images`` of the plan, of which ``outcome.made`` now.
 
-    Each was chosen among ``candidates`` at each scale, or among so many ``whole_images``.
+    Each was chosen among ``candidates`` at each scale, or at most so many if labels have ``mixed`` numbers,
+    or among so many ``whole_images``.
     """
 
     out: Path
@@ -55,6 +56,7 @@ class SampleSummary:
     candidates: tuple[int, ...]
     remarks: tuple[str, ...]
     whole_images: int = 1
+    mixed: bool = False
 
 
 def run_sample(
@@ -88,6 +90,7 @@ def run_sample(
         candidates=effective_candidates(parts.info, parts.generator.settings),
         remarks=remarks(parts.generator, parts.note),
         whole_images=effective_images(parts.info, parts.generator.settings),
+        mixed=config.candidates_of is not None,
     )
 
 
@@ -108,7 +111,8 @@ class Parts:
         config, info = self.config, self.info
         metadata = {"backbone": info.name, "schedule": ",".join(map(str, info.schedule))}
         formats = frozenset(config.formats)
-        wanted = Wanted(formats, config.save_tokens, config.trace, self.uint8, metadata)
+        widths = effective_candidates(info, self.generator.settings) if config.candidates_of else None
+        wanted = Wanted(formats, config.save_tokens, config.trace, self.uint8, metadata, widths)
         fit = Fit(config.batch_size or default_batch(info.tokens), say=warn)
         return SampleJob(self.generator, self.prefix, fit, wanted, run.path, self.record(run))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from tts.config import FAST, SearchSettings
-from tts.errors import RunError, ScoreError, ShapeError
+from tts.checks import check_counts, check_logits, check_shape
+from tts.config import SearchSettings
+from tts.errors import ScoreError, ShapeError
+from tts.groups import EVERY, Group, grouped, portions, unscored
 from tts.interfaces import (
     Backbone,
     BackboneInfo,
@@ -23,8 +25,8 @@ from tts.interfaces import (
     SupportsIncrements,
 )
 from tts.noise import selection_uniforms, token_uniforms
-from tts.ranked import RankedDistribution
-from tts.sampling import Distribution, TokenDistribution
+from tts.ranked import filtered
+from tts.sampling import Distribution
 
 Observer = Callable[[ScaleEvent], None]
 
@@ -38,7 +40,8 @@ class SearchResult:
 
     ``winner_scores`` (B, K) is NaN and ``winner_index`` (B, K) 0 at scales without selection; of a choice
     among whole images they tell at the last scale. ``trace`` holds all scores (B, m_k) of each scale with
-    selection, if asked for.
+    selection, if asked for. Where images have different numbers of candidates, m_k is the largest, scores
+    of candidates that an image does not have are -inf, and an only one, which is not scored, has NaN.
     """
 
     tokens: Tensor
@@ -57,13 +60,29 @@ class Choice:
     scores: Tensor
 
 
-def effective_candidates(info: BackboneInfo, settings: SearchSettings) -> tuple[int, ...]:
-    """m_1..m_K with one candidate where tokens are not drawn at random and all would be equal."""
+def effective_candidates(
+    info: BackboneInfo, settings: SearchSettings, candidates: Sequence[int] | None = None
+) -> tuple[int, ...]:
+    """m_1..m_K with one candidate where tokens are not drawn at random and all would be equal.
+
+    ``candidates`` are those of one image, if they are not the settings'.
+    """
     greedy = settings.top_k == 1
     return tuple(
         1 if greedy or not random else count
-        for count, random in zip(settings.candidates, info.stochastic, strict=True)
+        for count, random in zip(candidates or settings.candidates, info.stochastic, strict=True)
     )
+
+
+def scale_groups(
+    info: BackboneInfo, settings: SearchSettings, labels: Tensor, counts: Sequence[Sequence[int]] | None
+) -> list[tuple[Group, ...]]:
+    """For each scale the images of a batch by their number of candidates, which is in ``counts`` (B, K)."""
+    if counts is None:
+        return [(Group(count, EVERY),) for count in effective_candidates(info, settings)]
+    check_counts(counts, labels.shape[0], info.scales)
+    own = [effective_candidates(info, settings, count) for count in counts]
+    return [grouped(scale, labels.device) for scale in zip(*own, strict=True)]
 
 
 @torch.inference_mode()
@@ -77,20 +96,22 @@ def search(
     observers: Sequence[Observer] = (),
     prefix: Sequence[Tensor] = (),
     number: int = 0,
+    counts: Sequence[Sequence[int]] | None = None,
 ) -> SearchResult:
     """Generate one image for each label (B,) and seed (B,).
 
     ``prefix`` holds given token maps (B, L_k) of the first scales; the rest is generated. ``number`` is that
-    of the candidate which is drawn where there is one only. Raises
+    of the candidate which is drawn where no image has a choice. ``counts`` (B, K) are each image's own
+    numbers of candidates, in place of the settings': an image comes out as it does alone. Raises
     ``ScoreError`` for scores that are not finite and ``ShapeError`` for tensors of the wrong shape.
     """
-    info = backbone.info
+    info, shape = backbone.info, (labels.shape[0], backbone.info.scales)
     state = backbone.begin(labels, settings.cfg)
     chosen: list[Tensor] = []
-    winner_scores = torch.full((labels.shape[0], info.scales), torch.nan)
-    winner_index = torch.zeros((labels.shape[0], info.scales), dtype=torch.int64)
+    winner_scores = torch.full(shape, torch.nan, device=labels.device)
+    winner_index = torch.zeros(shape, dtype=torch.int64, device=labels.device)
     trace: dict[int, Tensor] = {}
-    for scale, count in enumerate(effective_candidates(info, settings)):
+    for scale, groups in enumerate(scale_groups(info, settings, labels, counts)):
         logits = state.logits()  # B L V; the pass also fills the cache, so given maps need it too
         if scale < len(prefix):
             tokens = prefix[scale]
@@ -99,19 +120,22 @@ def search(
             step = Step(state, scale, labels, seeds, settings, info)
             top_k = settings.top_k if info.stochastic[scale] else 1
             distribution = filtered(logits, top_k, settings)
-            if count == 1:
+            if groups[-1].count == 1:
                 tokens = step.draw(distribution, range(number, number + 1))[:, 0]  # B L
             else:
-                choice = step.choose(distribution, count, scorer, selector, observers)
+                choice = step.choose(distribution, groups, scorer, selector, observers)
                 tokens = choice.tokens
-                winner_index[:, scale] = choice.index.cpu()
-                winner_scores[:, scale] = choice.scores.gather(1, choice.index[:, None])[:, 0].cpu()
+                winner_index[:, scale] = choice.index
+                winner_scores[:, scale] = choice.scores.gather(1, choice.index[:, None])[:, 0]
                 if settings.trace:
-                    trace[scale] = choice.scores.cpu()
+                    trace[scale] = choice.scores
         state.commit(tokens)
-        chosen.append(tokens.cpu())
+        chosen.append(tokens)
     images = state.decode() if settings.decode else None
-    return SearchResult(torch.cat(chosen, dim=1), images, winner_scores, winner_index, trace)
+    traced = {scale: scores.cpu() for scale, scores in trace.items()}
+    return SearchResult(
+        torch.cat(chosen, dim=1).cpu(), images, winner_scores.cpu(), winner_index.cpu(), traced
+    )
 
 
 @dataclass(frozen=True)
@@ -135,49 +159,52 @@ class Step:
             token_uniforms(self.seeds, self.settings.stream, self.scale, candidates, length)
         )
 
-    def chunks(self, count: int) -> Iterator[range]:
-        """Candidate numbers in portions that fit the memory budget."""
-        info = self.info
-        row = BYTES_PER_ELEMENT * info.channels * info.grid**2
-        size = self.settings.chunk or max(1, self.settings.chunk_bytes // (row * self.labels.shape[0]))
-        return (range(first, min(first + size, count)) for first in range(0, count, size))
+    @property
+    def chunk(self) -> int:
+        """Number of candidates of each image that fit the memory budget at once."""
+        row = BYTES_PER_ELEMENT * self.info.channels * self.info.grid**2
+        return self.settings.chunk or max(1, self.settings.chunk_bytes // (row * self.labels.shape[0]))
 
     def choose(
         self,
         distribution: Distribution,
-        count: int,
+        groups: Sequence[Group],
         scorer: Scorer | None,
         selector: Selector,
         observers: Sequence[Observer],
     ) -> Choice:
-        """Draw ``count`` candidates, score them in chunks, keep one an image (equation 6).
+        """Draw the candidates, score them in chunks, keep one an image (equation 6).
 
         Scores are all that is kept of a candidate, so memory does not grow with their number; the chosen ones
-        are drawn again.
+        are drawn again. Selectors and observers meet images of one number of candidates at a time, so that
+        neither can tell an image in a mixed batch from the same image alone.
         """
-        batch = self.labels.shape[0]
-        scores = torch.full((batch, count), torch.nan, device=self.labels.device)  # B M
+        batch, device = self.labels.shape[0], self.labels.device
+        scores = unscored(groups, batch, device)  # B M
         if scorer is not None and selector.needs_scores:
-            for part in self.chunks(count):
+            for part, rows in portions(groups, self.chunk):
                 drawn = self.draw(distribution, part)  # B m L
-                scores[:, part.start : part.stop] = self.score(drawn, distribution, scorer)
-
-        def tokens() -> Tensor:
-            return self.draw(distribution, range(count))
-
-        index = self.select(tokens, scores, selector)
-        for observer in observers:
-            observer(ScaleEvent(self.scale, self.labels, self.seeds, scores, index, tokens))
+                scores[rows, part.start : part.stop] = self.score(drawn, distribution, scorer, rows)
+        index = torch.zeros(batch, dtype=torch.int64, device=device)
+        for group in groups:
+            if group.count > 1:
+                own = scores[group.rows, : group.count]  # N m
+                index[group.rows] = self.select(distribution, group, own, selector, observers)
         return Choice(self.draw(distribution, index[:, None])[:, 0], index, scores)
 
-    def score(self, tokens: Tensor, distribution: Distribution, scorer: Scorer) -> Tensor:
-        """Scores (B, m) of candidates (B, m, L_k), checked."""
+    def score(
+        self, tokens: Tensor, distribution: Distribution, scorer: Scorer, rows: Tensor | slice
+    ) -> Tensor:
+        """Scores (N, m), checked, of the candidates (B, m, L_k) of the images ``rows`` (N,)."""
         info, (latent, maps) = self.info, self.proposed(tokens)
         check_shape(maps, (*tokens.shape[:2], info.channels, info.grid, info.grid), f"{info.name} proposals")
         log_probs = distribution.log_prob(tokens)
-        proposals = Proposals(self.scale, self.labels, tokens, maps, log_probs, latent)
+        latent = None if latent is None else latent[rows]
+        proposals = Proposals(
+            self.scale, self.labels[rows], tokens[rows], maps[rows], log_probs[rows], latent
+        )
         scores = scorer.score(proposals)
-        check_shape(scores, tuple(tokens.shape[:2]), f"scores of {scorer.name}")
+        check_shape(scores, tuple(proposals.tokens.shape[:2]), f"scores of {scorer.name}")
         if not torch.isfinite(scores).all():
             raise ScoreError(
                 f"scorer {scorer.name} gave a score that is not finite at scale {self.scale + 1};"
@@ -192,38 +219,32 @@ class Step:
         state = cast(SupportsIncrements, self.state)  # by hasattr, since counters wrap states
         return state.latent, state.increments(tokens)
 
-    def select(self, tokens: Callable[[], Tensor], scores: Tensor, selector: Selector) -> Tensor:
-        """Index (B,) of the chosen candidates, checked."""
-        count = scores.shape[1]
-        uniforms = selection_uniforms(self.seeds, self.settings.stream, self.scale, count)
-        context = SelectionContext(
-            self.scale, self.labels, scores, uniforms, tokens, lambda: self.state.propose(tokens())
-        )
-        index = selector.select(context)
+    def select(
+        self,
+        distribution: Distribution,
+        group: Group,
+        scores: Tensor,
+        selector: Selector,
+        observers: Sequence[Observer],
+    ) -> Tensor:
+        """Index (N,) of the chosen candidates of a group by their scores (N, m), checked and observed."""
+        rows, count = group.rows, group.count
+        labels, seeds = self.labels[rows], self.seeds[rows]
+
+        def drawn() -> Tensor:
+            return self.draw(distribution, range(count))  # B m L
+
+        def tokens() -> Tensor:
+            return drawn()[rows]
+
+        def maps() -> Tensor:
+            return self.state.propose(drawn())[rows]
+
+        uniforms = selection_uniforms(seeds, self.settings.stream, self.scale, count)
+        index = selector.select(SelectionContext(self.scale, labels, scores, uniforms, tokens, maps))
         check_shape(index, (scores.shape[0],), f"choice of {selector.name}")
         if index.dtype != torch.int64 or bool(((index < 0) | (index >= count)).any()):
             raise ShapeError(f"selector {selector.name} must choose int64 indices from 0 to {count - 1}")
+        for observer in observers:
+            observer(ScaleEvent(self.scale, labels, seeds, scores, index, tokens))
         return index
-
-
-def filtered(logits: Tensor, top_k: int, settings: SearchSettings) -> Distribution:
-    """The distribution that tokens are drawn from, of guided logits (B, L, V)."""
-    ranked = settings.sampler == FAST and (top_k > 0 or settings.top_p > 0)  # else nothing need be sorted
-    kind = RankedDistribution if ranked else TokenDistribution
-    return kind.from_logits(logits, top_k, settings.top_p)
-
-
-def check_logits(logits: Tensor, info: BackboneInfo, scale: int, batch: int) -> None:
-    """Refuse logits of the wrong shape, and NaN, which half precision makes when it overflows."""
-    check_shape(logits, (batch, info.lengths[scale], info.codebook_size), f"{info.name} logits")
-    if bool(logits.isnan().any()):
-        raise RunError(
-            f"{info.name} gave logits that are not numbers at scale {scale + 1};"
-            " run in --dtype float32 or check the weights"
-        )
-
-
-def check_shape(tensor: Tensor, expected: tuple[int, ...], what: str) -> None:
-    """Raise ``ShapeError`` with got and expected."""
-    if tuple(tensor.shape) != expected:
-        raise ShapeError(f"{what} must have shape {expected}, got {tuple(tensor.shape)}")

@@ -41,6 +41,9 @@ Selector = Annotated[str, typer.Option(help="Name[:argument] of `tts list`.")]
 Candidates = Annotated[
     str, typer.Option(help="M, or m_1,...,m_K with one number a scale; or N whole images.")
 ]
+CandidatesOf = Annotated[
+    str | None, typer.Option(help="Other M, or m_1,...,m_K, for some labels, like '0-4=8;5-9=32'.")
+]
 StartScale = Annotated[int | None, typer.Option(help="First scale with M candidates, from 1. Default: 2.")]
 EndScale = Annotated[int | None, typer.Option(help="Last one. Default: the last scale.")]
 TopKSelect = Annotated[int, typer.Option(help="k of the topk selector.")]

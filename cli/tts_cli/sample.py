@@ -28,6 +28,7 @@ def sample(
     image_scorer: options.ImageScorer = "auto",
     selector: options.Selector = "greedy",
     candidates: options.Candidates = "8",
+    candidates_of: options.CandidatesOf = None,
     start_scale: options.StartScale = None,
     end_scale: options.EndScale = None,
     top_k_select: options.TopKSelect = 8,
@@ -108,6 +109,7 @@ def _show(summary: SampleSummary, as_json: bool) -> None:
         print_json({"out": str(summary.out), **made, **shards})
         return
     many = summary.whole_images > 1
-    m = f"best of {summary.whole_images}" if many else f"candidates {','.join(map(str, summary.candidates))}"
+    counts = f"{'up to ' * summary.mixed}{','.join(map(str, summary.candidates))}"
+    m = f"best of {summary.whole_images}" if many else f"candidates {counts}"
     pace = "" if speed is None else f", {speed:.1f} images/s"
     print(f"{state(outcome, summary.images)} in {summary.out} ({m}{pace})")

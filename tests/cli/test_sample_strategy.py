@@ -192,7 +192,7 @@ def test_a_scorer_in_the_file_lies_beside_it(
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"candidate": "3"}, "s.json: unknown setting 'candidate'; did you mean 'candidates'?"),
+        ({"candidate": "3"}, "s.json: unknown setting 'candidate'; did you mean 'candidates'"),
         ({"candidates": 3}, "s.json: setting 'candidates' must be text, got 3"),
         ({"seeds": "0"}, "s.json: 'seeds' does not decide how images come out"),
         ({"cfg": -1}, "cfg -1.0 must be a number of at least 0"),

@@ -13,9 +13,9 @@ from PIL import Image
 
 from tts.config import SearchSettings
 from tts.engine.folder import RunFolder
+from tts.engine.job import Timing
 from tts.engine.plan import Request
 from tts.engine.shards import Rows, read_shard, write_shard
-from tts.engine.work import Timing
 from tts.errors import CheckpointError, RunError
 from tts.fitting import Fit
 from tts.io import load_tensors, read_json, read_metadata, to_uint8

@@ -26,6 +26,7 @@ from tts.evaluation.digits import CLASSIFIER_FILE, DigitsImageScorer
 from tts.io import load_tensors, read_json, save_tensors, sha256_file, to_uint8
 from tts.resolve import build_image_scorer
 from tts.sample_config import SampleConfig
+from tts.sample_job import SampleJob
 from tts.sample_run import run_sample
 from tts.scorers.checkpoint import load_scorer, save_scorer
 from tts.scorers.learned import LearnedScorer
@@ -382,6 +383,28 @@ def test_progress_counts_images_and_shards(config):
     assert counts == [(2, 6, 0, 2, 1), (4, 6, 0, 2, 1), (6, 6, 1, 2, 1), (6, 6, 2, 2, 1)]
     assert all(progress.items_per_second > 0 for progress in seen)
     assert [progress.seconds_left > 0 for progress in seen] == [True, True, False, False]
+
+
+def test_files_are_the_same_where_shards_are_published_beside_the_making(config, tmp_path, monkeypatch):
+    some = replace(config, batch_size=2, shard_items=2, formats=("png", "npz"), trace=True)
+    run_sample(some)
+    monkeypatch.setattr(SampleJob, "overlaps", True)
+    run_sample(replace(some, out=str(tmp_path / "beside")))
+    plain, beside = Path(some.out), tmp_path / "beside"
+    names = sorted(str(path.relative_to(plain)) for path in plain.rglob("*") if path.is_file())
+    assert names == sorted(str(path.relative_to(beside)) for path in beside.rglob("*") if path.is_file())
+    changed = [name for name in names if (plain / name).read_bytes() != (beside / name).read_bytes()]
+    assert changed == ["run.json"]
+
+
+def test_images_that_cannot_be_written_beside_the_making_are_one_line(config, monkeypatch, refused):
+    monkeypatch.setattr(SampleJob, "overlaps", True)
+    Path(config.out).mkdir()
+    (Path(config.out) / "images").write_text("mine")
+    with refused("cannot write", "images", "check the space", kind=RunError, code=1):
+        run_sample(replace(config, batch_size=1, shard_items=2))
+    (Path(config.out) / "images").unlink()
+    assert run_sample(replace(config, batch_size=1, shard_items=2)).outcome.made == 6
 
 
 def test_more_images_can_be_added(finished, tmp_path):

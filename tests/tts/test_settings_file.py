@@ -98,7 +98,7 @@ def test_a_value_of_another_type_is_refused(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("candidate", "unknown setting 'candidate'; did you mean 'candidates'?"),
+        ("candidate", "unknown setting 'candidate'; did you mean 'candidates'"),
         ("colour", "unknown setting 'colour'; known: backbone, weights"),
         ("seeds", "'seeds' does not decide how images come out; give it on the command line"),
         ("out", "'out' does not decide"),

@@ -19,8 +19,8 @@ from tts.data.manifest import BackboneIdentity, Kind
 from tts.data.store import MANIFEST
 from tts.data.writing import write_manifest
 from tts.engine.folder import Layout, RunFolder
+from tts.engine.job import Timing
 from tts.engine.shards import Rows, skipped_in
-from tts.engine.work import Timing
 from tts.errors import RunError
 from tts.fitting import Fit, fitting
 from tts.interfaces import Backbone
@@ -144,6 +144,7 @@ class CollectJob:
     identity: BackboneIdentity
     settings: Mapping[str, Any]
     skips: Skips | None = None
+    overlaps: bool = False  # little is to be written, and unreadable images are counted in whole shards
 
     def make(self, items: Sequence[Item], first: int) -> Iterator[Rows]:
         """Token maps, labels and seeds of some items."""

@@ -59,6 +59,10 @@ class RunFolder:
         """Where a shard lies once it is whole."""
         return self.path / self.layout.shards / shard_name(number)
 
+    def partial_path(self, number: int) -> Path:
+        """Where a stopped process keeps the batches of a shard."""
+        return self.work / f"partial-{number:05d}.safetensors"
+
     def present(self) -> set[int]:
         """Numbers of the shards that are there; each was whole when its name appeared."""
         folder = self.path / self.layout.shards

@@ -49,10 +49,12 @@ class Census:
         self.elsewhere, self.processes = sum(other.items for other in others), 1 + len(others)
         return self.done
 
+    def glance(self) -> set[int]:
+        """Look only now and then."""
+        return self.look() if time.perf_counter() - self.looked >= INTERVAL else self.done
+
     def tell(self) -> None:
-        """Report; looks at the others only now and then."""
-        if time.perf_counter() - self.looked >= INTERVAL:
-            self.look()
+        """Report."""
         done = self._items_done()
         seconds = time.perf_counter() - self.started
         speed = (done - self.before) / seconds if done > self.before and seconds > 0 else None

@@ -3,50 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from tts.engine.claims import Worker
 from tts.engine.folder import WORK, RunFolder, broken_shards, clear_work, remove_leftovers, replace_run
+from tts.engine.job import Job, Timing
 from tts.engine.plan import ShardRange
 from tts.engine.progress import Census, Report
+from tts.engine.publishing import Made, Publisher
 from tts.engine.shards import Rows, read_shard, write_shard
 from tts.engine.stopping import Stop
 from tts.errors import CheckpointError, RunError, UsageError
-from tts.io import make_folder, read_json, write_json
-from tts.pipeline import Item
+from tts.io import make_folder, write_json
 
 POLL = 0.3
 """Seconds between two looks for shards that other processes may have left."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds spent making ``items`` items, summed over the processes, as far as they are known."""
-
-    seconds: float = 0.0
-    items: int = 0
-
-
-class Job(Protocol):
-    """What a run makes of its items."""
-
-    def make(self, items: Sequence[Item], first: int) -> Iterator[Rows]:
-        """Make items, whose first has the number ``first`` in the plan, batch by batch in their order."""
-        ...
-
-    def publish(self, items: Sequence[Item], rows: Rows) -> tuple[Rows, Mapping[str, str]]:
-        """Write files beside a whole shard before it appears; returns its rows and notes for its metadata."""
-        ...
-
-    def finish(self, run: RunFolder, timing: Timing) -> None:
-        """Write what is made of all shards and, last, the record, whose ``plan`` is the plan's id."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -91,8 +67,9 @@ def work(
 ) -> Outcome:
     """Make shards until none is left, wait for those of others, and finish the run.
 
-    A ``share`` ends with its own shards; whoever makes the last shard of all finishes the run. Raises
-    ``StoppedError`` after a signal, with finished batches kept.
+    While a shard is published the next one is made, if the job overlaps. A ``share`` ends with its own
+    shards; whoever makes the last shard of all finishes the run. Raises ``StoppedError`` after a signal, with
+    finished batches kept.
     """
     shards = run.shards
     if run.finished():
@@ -100,25 +77,9 @@ def work(
     with worker.holding("check") as first:
         for fault in broken_shards(run) if first else ():
             warn(f"{fault}; it is made again")
-    shift = _Shift(run, worker, job, stop, Census(run, worker, report))
-    made = 0
-    while not run.finished():
-        done = shift.census.look()
-        shift.check()
-        if len(done) == len(shards):
-            shift.finish(warn)
-            continue
-        left = [s for s in shards if s.number not in done]
-        mine = [s for s in left if share is None or s.number in share]
-        claimed = shift.claim(mine)
-        if claimed is not None:
-            made += shift.make(claimed)
-        elif not mine:
-            return Outcome(made, False, False, len(done), len(shards))
-        else:
-            shift.wait()
-    shift.census.complete()
-    return Outcome(made, False, True, len(shards), len(shards))
+    shift = _Shift(run, worker, job, stop, Census(run, worker, report), warn)
+    with shift.publisher:
+        return shift.work(share)
 
 
 @dataclass
@@ -130,17 +91,61 @@ class _Shift:
     job: Job
     stop: Stop
     census: Census
+    warn: Say
+
+    def __post_init__(self) -> None:
+        self.publisher = Publisher(self.publish)
+
+    def work(self, share: Share | None) -> Outcome:
+        """Make and publish shards as long as there are any for this process."""
+        made, shards, publisher = 0, self.run.shards, self.publisher
+        while not self.run.finished():
+            done = self.census.look()
+            self.check()
+            if len(done) == len(shards):
+                publisher.settle()
+                self.finish()
+                continue
+            mine = [s for s in shards if s.number not in done and (share is None or s.number in share)]
+            claimed = self.claim([shard for shard in mine if shard != publisher.pending])
+            if claimed is not None:
+                made += self.make(claimed)
+            elif publisher.pending:
+                publisher.settle()
+            elif not mine:
+                return Outcome(made, False, False, len(done), len(shards))
+            else:
+                self.wait()
+        self.census.complete()
+        return Outcome(made, False, True, len(shards), len(shards))
 
     def check(self) -> None:
-        """Stop here if a signal asked for it."""
+        """Stop here if a signal asked for it, or if a shard could not be published."""
+        self.publisher.check()
+        if not self.stop:
+            return
+        self.publisher.settle()
+        self.census.look()
         done, shards = len(self.census.done), len(self.run.shards)
         self.stop.check(
             f"{done} of {shards} shards are whole, run the same command (without --overwrite) to go on"
         )
 
+    def count(self, taken: int) -> None:
+        """Say how many items are finished, of the shard in hand and of one that is not published yet."""
+        given = self.publisher.pending
+        waiting = given.count if given and given.number not in self.census.done else 0
+        self.worker.items = taken + waiting
+
+    def tell(self, taken: int = 0) -> None:
+        """Report."""
+        self.census.glance()
+        self.count(taken)
+        self.census.tell()
+
     def wait(self) -> None:
         """Give the other processes time."""
-        self.census.tell()
+        self.tell()
         time.sleep(POLL)
         if self.run.lost() and self.run.lost():  # a plan is for a moment in neither place to be read
             raise RunError(
@@ -158,49 +163,59 @@ class _Shift:
 
     def make(self, shard: ShardRange) -> int:
         """Make a claimed shard; returns the number of items made. Kept batches of an earlier try count."""
-        partial = self.run.work / f"partial-{shard.number:05d}.safetensors"
+        partial = self.run.partial_path(shard.number)
         parts, seconds = _kept(partial, shard)
         taken = kept = sum(part.taken for part in parts)
         items = self.run.items[shard.first : shard.first + shard.count]
         try:
-            self.worker.items = taken
+            self.count(taken)
             batches = self.job.make(items[taken:], shard.first + taken) if taken < shard.count else iter(())
             started = time.perf_counter()
             for rows in batches:
                 seconds += time.perf_counter() - started
                 parts.append(rows)
                 taken += rows.taken
-                self.worker.items = taken
-                self.census.tell()
+                self.tell(taken)
+                self.publisher.check()
                 if self.stop and taken < shard.count:
                     write_shard(partial, Rows.join(parts), shard, {"seconds": repr(seconds)})
                     self.check()
                 started = time.perf_counter()
-            self._publish(shard, items, Rows.join(parts), seconds)
-            partial.unlink(missing_ok=True)
-        finally:
+            self.publisher.put(Made(shard, parts, seconds))
+            if not self.job.overlaps:
+                self.publisher.settle()
+        except BaseException:
             self.worker.items = 0
             self.worker.release(str(shard.number))
+            raise
+        self.count(0)
         return taken - kept
 
-    def _publish(self, shard: ShardRange, items: Sequence[Item], rows: Rows, seconds: float) -> None:
-        rows, notes = self.job.publish(items, rows)
-        time_file = self.run.work / f"time-{shard.number:05d}.json"
-        write_json(time_file, {"seconds": seconds, "items": rows.items})
-        path = self.run.shard_path(shard.number)
-        make_folder(path.parent)
-        write_shard(path, rows, shard, notes)
+    def publish(self, made: Made) -> None:
+        """Write a shard with all that belongs to it, and give its claim back; the publisher's thread does."""
+        shard, run = made.shard, self.run
+        try:
+            items = run.items[shard.first : shard.first + shard.count]
+            rows, notes = self.job.publish(items, made.joined())
+            time_file = run.work / f"time-{shard.number:05d}.json"
+            write_json(time_file, {"seconds": made.seconds, "items": rows.items})
+            path = run.shard_path(shard.number)
+            make_folder(path.parent)
+            write_shard(path, rows, shard, notes)
+            run.partial_path(shard.number).unlink(missing_ok=True)
+        finally:
+            self.worker.release(str(shard.number))
 
-    def finish(self, warn: Say) -> None:
+    def finish(self) -> None:
         """Write the record, or wait for another process that does; removes shards that prove broken."""
         with self.worker.holding("finish") as mine:
             if not mine or self.run.finished():
                 return self.wait()
             faults = [fault for shard in self.run.shards if (fault := self._fault(shard))]
             for fault in faults:
-                warn(f"{fault}; it is made again")
+                self.warn(f"{fault}; it is made again")
             if not faults:
-                self.job.finish(self.run, _timing(self.run.work))
+                self.job.finish(self.run, Timing.of(self.run.work))
                 present = (self.worker.presence, *self.worker.others())
                 remove_leftovers(self.run.path, {process.tag for process in present})
                 clear_work(self.run.work)
@@ -232,13 +247,3 @@ def _kept(path: Path, shard: ShardRange) -> tuple[list[Rows], float]:
             rows, metadata = read_shard(path, shard, whole=False)
             return [rows], float(metadata.get("seconds", 0))
     return [], 0.0
-
-
-def _timing(folder: Path) -> Timing:
-    """The sum of all processes' times."""
-    seconds, items = 0.0, 0
-    for path in sorted(folder.glob("time-*.json")):
-        with suppress(CheckpointError, KeyError, TypeError):
-            record = read_json(path)
-            seconds, items = seconds + float(record["seconds"]), items + int(record["items"])
-    return Timing(seconds, items)

@@ -102,9 +102,10 @@ class CountedStrategy:
         labels: Tensor,
         seeds: Tensor,
         prefix: Sequence[Tensor],
+        counts: Sequence[Sequence[int]] | None = None,
     ) -> SearchResult:
         """Generate B images, and count them."""
-        result = self._strategy(backbone, judges, settings, labels, seeds, prefix)
+        result = self._strategy(backbone, judges, settings, labels, seeds, prefix, counts)
         self._counter.images += len(result.tokens)
         return result
 

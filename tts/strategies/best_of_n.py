@@ -15,10 +15,11 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from tts.checks import check_shape
 from tts.config import SearchSettings
 from tts.errors import ScoreError, UsageError
 from tts.interfaces import Backbone, BackboneInfo, ImageScorer
-from tts.search import SearchResult, check_shape, search
+from tts.search import SearchResult, search
 from tts.strategies.strategy import Judges
 
 
@@ -57,6 +58,7 @@ def best_of_n(
     labels: Tensor,
     seeds: Tensor,
     prefix: Sequence[Tensor],
+    counts: Sequence[Sequence[int]] | None = None,
 ) -> SearchResult:
     """Draw N whole images for each label (B,) and seed (B,), one after another, and keep the best.
 
@@ -66,6 +68,8 @@ def best_of_n(
     no judge, there is no score. Scored are the images in [0, 1] as they are decoded, before their conversion
     to 8 bits. Raises ``ScoreError`` for scores that are not finite.
     """
+    if counts is not None:
+        raise UsageError("strategy best-of-n has one number of images for all items; leave their own out")
     plain = replace(settings, candidates=(1,) * backbone.info.scales, decode=True)
     count = effective_images(backbone.info, settings, len(prefix))
     best: Best | None = None

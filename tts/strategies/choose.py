@@ -19,6 +19,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         "temperature",
         "start_scale",
         "end_scale",
+        "candidates_of",
         "trace",
     ),
 }

@@ -27,7 +27,7 @@ class Judges:
 
 
 class Strategy(Protocol):
-    """A way to generate. The result of an image depends on its label and seed, not on the batch."""
+    """A way to generate. An image depends on its label, seed and candidates, not on the batch."""
 
     def __call__(
         self,
@@ -37,8 +37,12 @@ class Strategy(Protocol):
         labels: Tensor,
         seeds: Tensor,
         prefix: Sequence[Tensor],
+        counts: Sequence[Sequence[int]] | None = None,
     ) -> SearchResult:
-        """One image for each label (B,) and seed (B,); ``prefix`` holds given maps (B, L) of first scales."""
+        """One image for each label (B,) and seed (B,); ``prefix`` holds given maps (B, L) of first scales.
+
+        ``counts`` (B, K) are each image's numbers of candidates, if they are not the settings'.
+        """
         ...
 
 
@@ -49,7 +53,8 @@ def lsrs(
     labels: Tensor,
     seeds: Tensor,
     prefix: Sequence[Tensor],
+    counts: Sequence[Sequence[int]] | None = None,
 ) -> SearchResult:
     """Latent scale rejection sampling (Algorithm 1); with one candidate everywhere the plain model."""
     scorer, selector, observers = judges.scorer, judges.selector, judges.observers
-    return search(backbone, scorer, selector, settings, labels, seeds, observers, prefix)
+    return search(backbone, scorer, selector, settings, labels, seeds, observers, prefix, counts=counts)

@@ -22,9 +22,9 @@ from tts.data.folders import list_images, load_image
 from tts.data.manifest import BackboneIdentity
 from tts.data.store import TokenStore, existing
 from tts.engine.folder import RunFolder
+from tts.engine.job import Timing
 from tts.engine.plan import Request
 from tts.engine.shards import Rows, write_shard
-from tts.engine.work import Timing
 from tts.errors import RunError
 from tts.fitting import Fit
 from tts.noise_streams import Stream

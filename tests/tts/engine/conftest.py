@@ -32,6 +32,7 @@ class CountJob:
     fail_at: int | None = None
     made: list[int] = field(default_factory=list)
     finished: int = 0
+    overlaps: bool = True
     before_batch: Callable[[], None] = lambda: None
 
     def make(self, items: Any, first: int) -> Iterator[Rows]:

@@ -52,6 +52,8 @@ class SweepConfig:
     def check(self) -> None:
         """Refuse numbers out of range."""
         check_images(self.images)
+        if self.base.candidates_of is not None:
+            raise UsageError("candidates-of does not go with a sweep: a point has one number for all labels")
         least = {"batch-size": self.base.batch_size, "threads": self.threads, "time": self.time}
         for name, value in {**least, "time-images": self.time_images}.items():
             if value is not None and value < 1:
