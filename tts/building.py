@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ import torch
 
 from tts.config import BEST_OF_N, FAST
 from tts.errors import UsageError
+from tts.fast.compiling import worth_compiling
 from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, SupportsFast, SupportsFastForm
 from tts.manager import get_plugins
 from tts.pipeline import Generator
@@ -45,16 +46,20 @@ class Model:
     dtype: torch.dtype = torch.float32
     scorers: dict[tuple[str, bool], Scorer | None] = field(default_factory=dict)
     image_scorers: dict[str, ImageScorer] = field(default_factory=dict)
+    forms: dict[bool, Backbone] = field(default_factory=dict)
 
     @property
     def info(self) -> BackboneInfo:
         """Facts of the backbone."""
         return self.backbone.info
 
-    @cached_property
-    def fast_backbone(self) -> Backbone:
-        """The backbone's fast form where it has one, or the backbone."""
-        return self.backbone.fast() if isinstance(self.backbone, SupportsFastForm) else self.backbone
+    def form(self, sampler: str, compile_parts: bool | None = None) -> Backbone:
+        """The backbone in the form of a sampler, built once; ``None`` compiles where that is worth it."""
+        if sampler != FAST or not isinstance(self.backbone, SupportsFastForm):
+            return self.backbone
+        if compile_parts is None:
+            compile_parts = worth_compiling(self.device)
+        return _once(self.forms, compile_parts, partial(self.backbone.fast, compile_parts))
 
     def scorer(self, text: str, fast: bool = False) -> Scorer | None:
         """The scorer that a text names, built once; ``fast`` asks for its fast form where it has one."""
@@ -105,7 +110,7 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
     if scored or config.scorer != "auto":
         scorer = model.scorer(config.scorer, config.sampler == FAST)
     return Generator(
-        backbone=model.fast_backbone if config.sampler == FAST else model.backbone,
+        backbone=model.form(config.sampler, config.compile_parts),
         scorer=scorer,
         selector=selector,
         settings=settings,

@@ -169,8 +169,11 @@ class SupportsFast(Protocol):
 class SupportsFastForm(Protocol):
     """A backbone that has a fast form."""
 
-    def fast(self) -> Backbone:
-        """A backbone of the same logits, latents and images, but for rounding, in less work."""
+    def fast(self, compile_parts: bool = False) -> Backbone:
+        """A backbone of the same logits, latents and images, but for rounding, in less work.
+
+        ``compile_parts`` asks for parts that ``torch.compile`` has made faster, after a slow first batch.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tts.config import (
     BEST_OF_N,
     EXACT,
+    FAST,
     LSRS,
     Choices,
     SearchSettings,
@@ -26,7 +27,18 @@ from tts.io import UINT8_RULES, load_tensors
 from tts.pipeline import Item, Prefix, cross_items, distinct_items
 
 FORMATS = ("png", "npz")
-EXECUTION = ("out", "batch_size", "chunk", "score_memory", "device", "overwrite", "extend", "shard", "lease")
+EXECUTION = (
+    "out",
+    "compile_parts",
+    "batch_size",
+    "chunk",
+    "score_memory",
+    "device",
+    "overwrite",
+    "extend",
+    "shard",
+    "lease",
+)
 """Fields that say how a run is carried out and do not change what it makes."""
 
 CHOICE = ("labels", "seeds", "per_class")
@@ -65,6 +77,7 @@ class SampleConfig:
     top_k: int | None = None
     top_p: float | None = None
     sampler: str = EXACT
+    compile_parts: bool | None = None
     dtype: str = "float32"
     formats: tuple[str, ...] = ("png",)
     save_tokens: bool = False
@@ -117,6 +130,8 @@ def check_output(config: SampleConfig) -> None:
     unknown = [name for name in config.formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"unknown format {unknown[0]!r}; use {' or '.join(FORMATS)}")
+    if config.compile_parts and config.sampler != FAST:
+        raise UsageError(f"--compile does not go with --sampler {config.sampler}; pass --sampler {FAST}")
     if config.uint8 not in (None, *UINT8_RULES):
         raise UsageError(f"unknown uint8 rule {config.uint8!r}; use {' or '.join(UINT8_RULES)}")
     for name in ("batch_size", "chunk", "score_memory", "per_class"):

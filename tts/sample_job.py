@@ -66,7 +66,7 @@ class SampleJob:
 
     @property
     def overlaps(self) -> bool:
-        """Not on a CPU, where writing files would take the time of generating from it, and be timed as such."""
+        """Not on a CPU: there writing files takes time from generating, and would be timed as such."""
         return self.generator.device.type != "cpu"
 
     def make(self, items: Sequence[Item], first: int) -> Iterator[Rows]:

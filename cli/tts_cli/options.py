@@ -52,6 +52,13 @@ Uint8 = Annotated[str | None, typer.Option(help="truncate or round. Default: the
 Sampler = Annotated[
     str, typer.Option(help="exact, or fast: the same distribution and scores but for rounding.")
 ]
+Compile = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile",
+        help="Compile the fast sampler's blocks and decoder. Default: on a GPU with Triton.",
+    ),
+]
 Chunk = Annotated[int | None, typer.Option(help="Candidates of an image scored at once.")]
 ScoreMemory = Annotated[int, typer.Option(help="MiB for scoring, where --chunk is not given.")]
 Cfg = Annotated[

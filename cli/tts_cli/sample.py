@@ -56,6 +56,7 @@ def sample(
     ] = None,
     uint8: options.Uint8 = None,
     sampler: options.Sampler = "exact",
+    compile_parts: options.Compile = None,
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     batch_size: options.BatchSize = None,

@@ -89,11 +89,14 @@ class Adapter(Generic[Net, Code]):
         self.files = files
         self._hash: str | None = None
 
-    def fast(self: Self) -> Self:
+    def fast(self: Self, compile_parts: bool = False) -> Self:
         """The same model for the fast sampler: same results but for rounding, with the same weights."""
         other = copy.copy(self)
-        other.engine = FastTransformer(self.transformer)
-        other.tokenizer = with_decoder(self.tokenizer, fast_decoder(self.tokenizer.decoder))
+        other.engine = FastTransformer(self.transformer, compile_parts)
+        decoder = fast_decoder(self.tokenizer.decoder)
+        if compile_parts:
+            decoder.compile(dynamic=False)
+        other.tokenizer = with_decoder(self.tokenizer, decoder)
         return other
 
     def weights_hash(self) -> str:

@@ -87,9 +87,9 @@ class VarBackbone(Adapter[VarTransformer, Vqvae]):
 
     fusion: FastFusion | None = None
 
-    def fast(self) -> VarBackbone:
+    def fast(self, compile_parts: bool = False) -> VarBackbone:
         """The same model for the fast sampler, whose candidates fuse in the weights' dtype on a GPU."""
-        other = super().fast()
+        other = super().fast(compile_parts)
         dtype = torch.float32 if self.device.type == "cpu" else self.transformer.word_embed.weight.dtype
         other.fusion = FastFusion(self.tokenizer.quantize, dtype)
         return other

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Linear = Callable[[Tensor], Tensor]
+MakeLinear = Callable[..., Linear]
 
 
 def fast_linear(weight: Tensor, bias: Tensor, gelu: bool = False) -> Linear:
@@ -26,7 +27,7 @@ def fast_linear(weight: Tensor, bias: Tensor, gelu: bool = False) -> Linear:
 class PlainLinear:
     """The layer as PyTorch has it."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
         self.weight, self.bias, self.gelu = weight, bias, gelu
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -38,7 +39,7 @@ class PlainLinear:
 class PackedLinear:
     """The layer in oneDNN's own format. The operators are those of PyTorch's compiler."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, gelu: bool = False) -> None:
         with torch.inference_mode(False), torch.no_grad():
             self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().clone())
         self.bias = bias

@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tts.backbones.blocks import HEAD_DIM, MAX_LOG_SCALE, Attention, Block, ScaleTransformer
-from tts.fast.linear import fast_linear
+from tts.fast.compiling import compiled, product
+from tts.fast.linear import MakeLinear, PlainLinear, fast_linear
 
 Six = tuple[Tensor, ...]
 """A block's gamma1, gamma2, 1 + scale1, 1 + scale2, shift1, shift2, (R, 1, D) each."""
@@ -39,11 +40,11 @@ class FastCache:
 class FastAttention:
     """Attention with the norms of queries and keys in float32 and everything else in the weights' dtype."""
 
-    def __init__(self, attn: Attention) -> None:
+    def __init__(self, attn: Attention, linear: MakeLinear) -> None:
         self.heads = attn.heads
         bias = torch.cat((attn.q_bias, torch.zeros_like(attn.q_bias), attn.v_bias))
-        self.qkv = fast_linear(attn.mat_qkv.weight, bias)
-        self.proj = fast_linear(attn.proj.weight, attn.proj.bias)
+        self.qkv = linear(attn.mat_qkv.weight, bias)
+        self.proj = linear(attn.proj.weight, attn.proj.bias)
         scale = attn.scale_mul_1H11.float().clamp_max(MAX_LOG_SCALE).exp().view(1, -1, 1)
         self.length = torch.cat((scale, torch.ones_like(scale)))  # 2 A 1: of queries and keys
 
@@ -53,8 +54,8 @@ class FastAttention:
         qkv = self.qkv(h).unflatten(-1, (3, self.heads, HEAD_DIM))  # R L 3 A 64
         norm = torch.linalg.vector_norm(qkv[:, :, :2], dim=-1, keepdim=True, dtype=torch.float32)
         factor = self.length / norm.clamp_min_(1e-12)  # R L 2 A 1
-        q = torch.mul(qkv[:, :, 0], factor[:, :, 0], out=torch.empty_like(qkv[:, :, 0]))  # R L A 64
-        torch.mul(qkv[:, :, 1], factor[:, :, 1], out=cache.keys[:, start:stop])
+        q = product(qkv[:, :, 0], factor[:, :, 0], torch.empty_like(qkv[:, :, 0]))  # R L A 64
+        product(qkv[:, :, 1], factor[:, :, 1], cache.keys[:, start:stop])
         cache.values[:, start:stop] = qkv[:, :, 2]
         k, v = cache.keys[:, :stop].transpose(1, 2), cache.values[:, :stop].transpose(1, 2)
         out = F.scaled_dot_product_attention(q.transpose(1, 2), k, v, scale=1.0)  # R A L 64
@@ -64,13 +65,13 @@ class FastAttention:
 class FastBlock:
     """An adaLN-zero block. The residual stream stays in float32."""
 
-    def __init__(self, block: Block) -> None:
-        self.attn = FastAttention(block.attn)
-        self.fc1 = fast_linear(block.ffn.fc1.weight, block.ffn.fc1.bias, gelu=True)
-        self.fc2 = fast_linear(block.ffn.fc2.weight, block.ffn.fc2.bias)
+    def __init__(self, block: Block, linear: MakeLinear = fast_linear) -> None:
+        self.attn = FastAttention(block.attn, linear)
+        self.fc1 = linear(block.ffn.fc1.weight, block.ffn.fc1.bias, gelu=True)
+        self.fc2 = linear(block.ffn.fc2.weight, block.ffn.fc2.bias)
         self.dtype = block.ffn.fc1.weight.dtype
 
-    def __call__(self, x: Tensor, six: Six, cache: FastCache, start: int) -> Tensor:
+    def forward(self, x: Tensor, six: Six, cache: FastCache, start: int) -> Tensor:
         """(R, L, D) to (R, L, D), float32."""
         gamma1, gamma2, scale1, scale2, shift1, shift2 = six
         x = torch.addcmul(x, gamma1, self.attn(modulated(x, scale1, shift1, self.dtype), cache, start))
@@ -80,18 +81,23 @@ class FastBlock:
 def modulated(x: Tensor, scale: Tensor, shift: Tensor, dtype: torch.dtype) -> Tensor:
     """LayerNorm of (R, L, D), times ``scale`` plus ``shift`` (R, 1, D), in float32, written in ``dtype``."""
     h = F.layer_norm(x, x.shape[-1:], eps=1e-6)
+    if torch.compiler.is_compiling():
+        return torch.addcmul(shift, h, scale).to(dtype)
     return torch.addcmul(shift, h, scale, out=torch.empty_like(h, dtype=dtype))
 
 
 class FastTransformer:
-    """The blocks and the head of a transformer; its embeddings are used as they are."""
+    """The blocks and the head of a transformer; its embeddings are used as they are.
 
-    def __init__(self, transformer: ScaleTransformer) -> None:
+    Compiled blocks have plain layers, since compilers do not see into packed ones.
+    """
+
+    def __init__(self, transformer: ScaleTransformer, compile_blocks: bool = False) -> None:
+        linear = PlainLinear if compile_blocks else fast_linear
         with torch.inference_mode():
-            self.blocks: list[Callable[..., Tensor]] = [
-                FastBlock(cast(Block, block)) for block in transformer.blocks
-            ]
+            self.blocks = [FastBlock(cast(Block, block), linear) for block in transformer.blocks]
             self.head = fast_linear(transformer.head.weight, transformer.head.bias)
+        self.run: Callable[..., Tensor] = compiled(FastBlock.forward) if compile_blocks else FastBlock.forward
         self.transformer = transformer
 
     def start(self, labels: Tensor, tokens: int) -> FastSession:
@@ -117,7 +123,7 @@ class FastSession:
     def logits(self, x: Tensor, start: int) -> Tensor:
         """Logits (R, L_k, V), float32, of one scale's tokens (R, L_k, D), from position ``start`` on."""
         for block, six, cache in zip(self.fast.blocks, self.modulations, self.caches, strict=True):
-            x = block(x, six, cache, start)
+            x = self.fast.run(block, x, six, cache, start)
         return self.fast.head(modulated(x, self.head_scale, self.head_shift, torch.float32))
 
 
