@@ -72,9 +72,7 @@ class Bench:
     def arms(self) -> dict[str, Arm]:
         """All arms, once they agree."""
         options, half = self.options, getattr(torch, self.options.half)
-        torch.manual_seed(0)
         whole = untrained_var(options.depth, torch.float32, self.device)
-        spread_logits(whole.transformer.head.weight)
         parts = copy.deepcopy(whole.transformer), copy.deepcopy(whole.tokenizer)
         halved = VarBackbone(whole.info, *parts, (), self.device, half)
         plain = UntrainedScorer(False, torch.float32, self.device)
@@ -115,11 +113,6 @@ class Bench:
 def baseline(sampler: EagerSampler | ReferenceSampler, labels: Tensor) -> Arm:
     """A baseline as an arm."""
     return lambda count=1, top_k=TOP_K: sampler.sample(labels, count, CFG, top_k, TOP_P)
-
-
-def spread_logits(head: Tensor) -> None:
-    """Make random logits as different as trained ones, so that the filters leave some hundred codes."""
-    head.data *= 2.5 / (float(head.detach().std()) * head.shape[1] ** 0.5)
 
 
 def runs_of(arms: dict[str, Arm], candidates: Sequence[int]) -> dict[str, Callable[[], Tensor]]:

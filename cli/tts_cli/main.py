@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tts import __version__
+from tts_cli.bench import bench
 from tts_cli.collect import collect
 from tts_cli.convert import convert
 from tts_cli.data import data
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "eval": evaluate,
     "sweep": sweep,
     "tune": tune,
+    "bench": bench,
     "grid": grid,
     "report": report,
     "pack": pack,

@@ -87,11 +87,13 @@ class Adapter(Generic[Net, Code]):
         self.tokenizer = tokenizer
         self.device = device
         self.files = files
+        self.exact: Any = None  # of a fast form: what it was made of
         self._hash: str | None = None
 
     def fast(self: Self, compile_parts: bool = False) -> Self:
         """The same model for the fast sampler: same results but for rounding, with the same weights."""
         other = copy.copy(self)
+        other.exact = self
         other.engine = FastTransformer(self.transformer, compile_parts)
         decoder = fast_decoder(self.tokenizer.decoder)
         if compile_parts:
