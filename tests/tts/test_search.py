@@ -27,6 +27,12 @@ def backbone(fake_backbone):
     return fake_backbone()
 
 
+@pytest.fixture(params=["exact", "fast"])
+def digits_backbone(request, digits_backbone):
+    """The embedded digits in both forms."""
+    return digits_backbone.fast() if request.param == "fast" else digits_backbone
+
+
 @pytest.fixture
 def scorer(fake_scorer):
     return fake_scorer()

@@ -52,3 +52,9 @@ def small_files(synthetic_state, tmp_path_factory):
         return root / f"flexvar-{table}.pth", root / "vae.pth"
 
     return make
+
+
+@pytest.fixture(scope="module", params=["exact", "fast"])
+def as_form(request):
+    """A backbone as it is, or its fast form."""
+    return (lambda backbone: backbone.fast()) if request.param == "fast" else (lambda backbone: backbone)

@@ -27,7 +27,7 @@ RUNS = {
 
 
 @pytest.fixture(scope="module")
-def make(synthetic_state):
+def make(synthetic_state, as_form):
     """Builds the tiny FlexVAR for a schedule and a guidance form."""
 
     def build(schedule=TINY, guidance=FLEXVAR_GUIDANCE):
@@ -36,7 +36,7 @@ def make(synthetic_state):
         options = BackboneOptions(schedule, guidance)
         info = make_info("flexvar-test", net, code, SamplingDefaults(2.5, 1, 0.0), options)
         parts = build_transformer(transformer, net), build_tokenizer(tokenizer, code)
-        return FlexVarBackbone(info, *parts, (), torch.device("cpu"), torch.float32)
+        return as_form(FlexVarBackbone(info, *parts, (), torch.device("cpu"), torch.float32))
 
     return build
 

@@ -15,6 +15,8 @@ from tts.backbones.var_weights import (
 from tts.specs import SamplingDefaults
 
 TOLERANCE = 1e-5
+FAST_IMAGE = 3e-5
+"""Of the fast decoder, which adds products in another order."""
 
 
 def make_backbone(transformer, tokenizer):
@@ -32,8 +34,8 @@ def make_backbone(transformer, tokenizer):
 
 
 @pytest.fixture(scope="module")
-def tiny(synthetic_state):
-    return make_backbone(synthetic_state("var_tiny"), synthetic_state("vae_tiny"))
+def tiny(synthetic_state, as_form):
+    return as_form(make_backbone(synthetic_state("var_tiny"), synthetic_state("vae_tiny")))
 
 
 def test_tokenizer_matches_tokens_latents_and_reconstruction(tiny, golden, error):
@@ -44,12 +46,12 @@ def test_tokenizer_matches_tokens_latents_and_reconstruction(tiny, golden, error
     assert torch.equal(tokens, torch.cat([g[f"tokens.{k}"] for k in range(4)], dim=1))
     for k, view in enumerate(tiny.views(tokens)):
         assert error(view, g[f"f_hat.{k}"]) < TOLERANCE
-    assert error(tiny.decode(tokens) * 2 - 1, g["recon"]) < TOLERANCE
+    assert error(tiny.decode(tokens) * 2 - 1, g["recon"]) < (FAST_IMAGE if tiny.exact else TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["var_tiny", "var_tiny_shared_aln"])
-def test_teacher_forced_logits_match(name, synthetic_state, golden, error):
-    backbone = make_backbone(synthetic_state(name), synthetic_state("vae_tiny"))
+def test_teacher_forced_logits_match(name, synthetic_state, golden, error, as_form):
+    backbone = as_form(make_backbone(synthetic_state(name), synthetic_state("vae_tiny")))
     g = golden(name)
     inputs = golden("var_tiny")["var_input"]
     with torch.inference_mode():
@@ -59,8 +61,8 @@ def test_teacher_forced_logits_match(name, synthetic_state, golden, error):
 
 @pytest.mark.parametrize("name", ["var_tiny", "var_tiny_shared_aln"])
 @torch.inference_mode()
-def test_guided_greedy_generation_matches_at_every_scale(name, synthetic_state, golden, error):
-    backbone = make_backbone(synthetic_state(name), synthetic_state("vae_tiny"))
+def test_guided_greedy_generation_matches_at_every_scale(name, synthetic_state, golden, error, as_form):
+    backbone = as_form(make_backbone(synthetic_state(name), synthetic_state("vae_tiny")))
     g = golden(name)
     state = backbone.begin(g["labels"], cfg=1.5)
     for k in range(4):
@@ -81,9 +83,9 @@ def test_teacher_forcing_input_is_the_downsampled_latent(tiny, golden, error):
 
 @pytest.mark.slow
 @torch.inference_mode()
-def test_real_d16_matches_logits_latent_image_and_tokens(synthetic_state, golden, error):
+def test_real_d16_matches_logits_latent_image_and_tokens(synthetic_state, golden, error, as_form):
     g = golden("var_d16_full")
-    backbone = make_backbone(synthetic_state("var_d16"), synthetic_state("vae_ch160v4096z32"))
+    backbone = as_form(make_backbone(synthetic_state("var_d16"), synthetic_state("vae_ch160v4096z32")))
     views = backbone.views(g["tokens"])
     assert error(views[-1], g["f_hat"]) < TOLERANCE
     quantize = backbone.tokenizer.quantize
