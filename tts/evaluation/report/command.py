@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-RENAMED = {"formats": "format", "learning_rate": "lr"}
+RENAMED = {"formats": "format", "learning_rate": "lr", "compile_parts": "compile"}
 JOINED = frozenset({"formats"})
 
 
