@@ -55,14 +55,6 @@ def test_a_product_is_written_where_it_belongs():
 @pytest.mark.timeout(900)
 @torch.inference_mode()
 @pytest.mark.parametrize("name", ["var-digits", "flexvar-digits"])
-def test_compiled_logits_and_images_are_the_same(name):
+def test_compiled_logits_and_images_are_the_same(name, assert_same_model):
     exact = build_backbone(name, (), CPU, torch.float32)[1]
-    labels = torch.tensor([3, 7])
-    states = [backbone.begin(labels, 1.5) for backbone in (exact, exact.fast(True))]
-    for _ in range(exact.info.scales):
-        wanted, found = (state.logits() for state in states)
-        torch.testing.assert_close(found, wanted, atol=2e-4, rtol=1e-4)
-        for state in states:
-            state.commit(wanted.argmax(dim=-1))
-    wanted, found = (state.decode() for state in states)
-    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+    assert_same_model(exact, exact.fast(True), torch.tensor([3, 7]), 1.5)

@@ -75,17 +75,9 @@ def test_a_fast_decoder_leaves_the_decoder_alone():
 @torch.inference_mode()
 @pytest.mark.parametrize("name", ["var-digits", "var-digits-l", "flexvar-digits"])
 @pytest.mark.parametrize("guided", [True, False])
-def test_logits_and_images_are_the_same_at_every_scale(name, guided):
+def test_logits_and_images_are_the_same_at_every_scale(name, guided, assert_same_model):
     exact = built(name)
-    cfg = 2.0 if guided else exact.info.guidance.off
-    states = [backbone.begin(LABELS, cfg) for backbone in (exact, exact.fast())]
-    for _ in range(exact.info.scales):
-        wanted, found = (state.logits() for state in states)
-        torch.testing.assert_close(found, wanted, atol=2e-4, rtol=1e-4)
-        for state in states:
-            state.commit(wanted.argmax(dim=-1))
-    wanted, found = (state.decode() for state in states)
-    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+    assert_same_model(exact, exact.fast(), LABELS, 2.0 if guided else exact.info.guidance.off)
 
 
 @pytest.mark.parametrize("name", ["var-digits", "flexvar-digits"])
