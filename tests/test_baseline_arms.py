@@ -75,10 +75,11 @@ def test_the_eager_arm_makes_the_same_image_of_the_most_probable_tokens(scripts,
 
     network = UntrainedScorer(False, torch.float32, CPU).network
     eager = EagerSampler(backbone.transformer, backbone.tokenizer, network, torch.float32)
-    wanted = eager.sample(LABELS, 1, 1.5, 1, 0.0)
+    labels = LABELS[:1]
+    wanted = eager.sample(labels, 1, 1.5, 1, 0.0)
     ours = backbone.fast() if form == "fast" else backbone
     settings = SearchSettings((1,) * 10, cfg=1.5, top_k=1, top_p=0.0, sampler=form)
-    found = search(ours, None, GreedySelector(), settings, LABELS, LABELS).images
+    found = search(ours, None, GreedySelector(), settings, labels, labels).images
     torch.testing.assert_close(found, wanted, atol=1e-3, rtol=0)
 
 
