@@ -28,6 +28,9 @@ META = torch.device("meta")
 LOGITS = 2.5
 """Standard deviation of a token's logits: the published filters then leave some hundred codes."""
 
+LIKENESS = 0.1
+"""How far classes are from the unconditional one; random classes have less in common than trained ones."""
+
 SEED = 0
 
 
@@ -68,6 +71,7 @@ def build_untrained(
             fill_constants(part.requires_grad_(False).parameters())
     if device != META:
         spread_logits(parts[0].head.weight)
+        liken_classes(parts[0].class_emb.weight)
     return get_family(info.family).backbone(info, *parts, (), device, dtype)
 
 
@@ -121,6 +125,12 @@ def fill_constants(parameters: Iterable[Tensor]) -> None:
 def spread_logits(head: Tensor) -> None:
     """Make random logits as different as trained ones, so that the filters leave some hundred codes."""
     head.data *= LOGITS / (float(head.detach().std()) * head.shape[1] ** 0.5)
+
+
+def liken_classes(classes: Tensor) -> None:
+    """Make classes (N, D) resemble one another, as far as guidance goes, so that it leaves codes to draw."""
+    common = classes.data[-1:]  # the unconditional one
+    classes.data = common + LIKENESS * (classes.data - common)
 
 
 def scorer_config(info: BackboneInfo) -> ScorerConfig:
