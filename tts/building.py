@@ -13,7 +13,14 @@ import torch
 from tts.config import BEST_OF_N, FAST
 from tts.errors import UsageError
 from tts.fast.compiling import worth_compiling
-from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, SupportsFast, SupportsFastForm
+from tts.interfaces import (
+    Backbone,
+    BackboneInfo,
+    ImageScorer,
+    Scorer,
+    SupportsFastBackbone,
+    SupportsFastScorer,
+)
 from tts.manager import get_plugins
 from tts.pipeline import Generator
 from tts.resolve import (
@@ -55,7 +62,7 @@ class Model:
 
     def form(self, sampler: str, compile_parts: bool | None = None) -> Backbone:
         """The backbone in the form of a sampler, built once; ``None`` compiles where that is worth it."""
-        if sampler != FAST or not isinstance(self.backbone, SupportsFastForm):
+        if sampler != FAST or not isinstance(self.backbone, SupportsFastBackbone):
             return self.backbone
         if compile_parts is None:
             compile_parts = worth_compiling(self.device)
@@ -124,7 +131,7 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
 
 def fast_form(scorer: Scorer | None, dtype: torch.dtype) -> Scorer | None:
     """What a scorer offers for the fast sampler, or the scorer itself."""
-    return scorer.fast(dtype) if isinstance(scorer, SupportsFast) else scorer
+    return scorer.fast(dtype) if isinstance(scorer, SupportsFastScorer) else scorer
 
 
 def default_image_scorer(info: BackboneInfo, device: torch.device) -> ImageScorer:

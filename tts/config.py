@@ -98,10 +98,12 @@ def check_sampling(cfg: float, top_k: int, top_p: float, guidance: Guidance) -> 
         )
 
 
-def check_sampler(name: str) -> None:
-    """Refuse unknown samplers."""
+def check_sampler(name: str, compile_parts: bool | None = None) -> None:
+    """Refuse unknown samplers, and to compile the exact one."""
     if name not in (EXACT, FAST):
         raise UsageError(f"unknown sampler {name!r}; use {EXACT} or {FAST}")
+    if compile_parts and name != FAST:
+        raise UsageError(f"--compile does not go with --sampler {name}; pass --sampler {FAST}")
 
 
 def parse_range(text: str, what: str, below: int | None = None) -> tuple[int, ...]:

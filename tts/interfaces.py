@@ -95,7 +95,7 @@ class SupportsIncrements(Protocol):
 
 
 class Backbone(Protocol):
-    """A scale-wise model with its tokenizer. It may also offer what ``SupportsFastForm`` says."""
+    """A scale-wise model with its tokenizer. It may also offer what ``SupportsFastBackbone`` says."""
 
     info: BackboneInfo
 
@@ -146,7 +146,7 @@ class Proposals:
 class Scorer(Protocol):
     """Judges candidates; higher is better. ``name`` appears in errors and records.
 
-    A scorer may also offer what ``SupportsFast`` says, for the fast sampler.
+    A scorer may also offer what ``SupportsFastScorer`` says, for the fast sampler.
     """
 
     name: str
@@ -157,7 +157,7 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
-class SupportsFast(Protocol):
+class SupportsFastScorer(Protocol):
     """A scorer that has a fast form."""
 
     def fast(self, dtype: torch.dtype) -> Scorer:
@@ -166,7 +166,7 @@ class SupportsFast(Protocol):
 
 
 @runtime_checkable
-class SupportsFastForm(Protocol):
+class SupportsFastBackbone(Protocol):
     """A backbone that has a fast form."""
 
     def fast(self, compile_parts: bool = False) -> Backbone:

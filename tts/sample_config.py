@@ -9,7 +9,6 @@ from typing import Any
 from tts.config import (
     BEST_OF_N,
     EXACT,
-    FAST,
     LSRS,
     Choices,
     SearchSettings,
@@ -130,8 +129,7 @@ def check_output(config: SampleConfig) -> None:
     unknown = [name for name in config.formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"unknown format {unknown[0]!r}; use {' or '.join(FORMATS)}")
-    if config.compile_parts and config.sampler != FAST:
-        raise UsageError(f"--compile does not go with --sampler {config.sampler}; pass --sampler {FAST}")
+    check_sampler(config.sampler, config.compile_parts)
     if config.uint8 not in (None, *UINT8_RULES):
         raise UsageError(f"unknown uint8 rule {config.uint8!r}; use {' or '.join(UINT8_RULES)}")
     for name in ("batch_size", "chunk", "score_memory", "per_class"):
@@ -152,7 +150,7 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
     top_k = defaults.top_k if config.top_k is None else config.top_k
     top_p = defaults.top_p if config.top_p is None else config.top_p
     check_sampling(cfg, top_k, top_p, info.guidance)
-    check_sampler(config.sampler)
+    check_sampler(config.sampler, config.compile_parts)
     if config.strategy == BEST_OF_N:
         candidates, whole_images = (1,) * info.scales, parse_whole_images(config.candidates)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,86 +12,67 @@ from tts_cli.output import print_json, print_table
 from tts_cli.progress import progress_bar, say_note
 
 if TYPE_CHECKING:
-    from tts.bench.run import BenchSummary
+    from tts.bench.report import BenchReport
 
 
 def bench(
     backbone: options.Backbone = "var-digits",
-    candidates: Annotated[str, typer.Option(help="Numbers M to measure, like 1,4,32.")] = "1,4,32,128,1024",
-    batch: Annotated[str, typer.Option(help="Images of a batch, like 1,8,24, or auto for the best.")] = "1",
-    rounds: Annotated[int, typer.Option(help="Measurements of each, in random order.")] = 5,
     weights: options.Weights = None,
     schedule: options.Schedule = None,
     guidance: options.Guidance = None,
     scorer: options.Scorer = "auto",
     selector: options.Selector = "greedy",
+    candidates: Annotated[str, typer.Option(help="Numbers M; 1 is always among them.")] = "1,4,32,128",
+    batch: Annotated[
+        str, typer.Option(help="Images at once, like 1,8; auto doubles them while that is faster.")
+    ] = "auto",
+    rounds: Annotated[int, typer.Option(help="Times that each is measured, in random order.")] = 15,
+    decode: Annotated[bool, typer.Option("--decode/--no-decode", help="Time the image decoder, too.")] = True,
     start_scale: options.StartScale = None,
     end_scale: options.EndScale = None,
+    top_k_select: options.TopKSelect = 8,
+    temperature: options.Temperature = 1.0,
     cfg: options.Cfg = None,
     top_k: options.TopK = None,
     top_p: options.TopP = None,
+    sample_all_scales: options.SampleAllScales = False,
     sampler: options.Sampler = "exact",
     compile_parts: options.Compile = None,
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     chunk: options.Chunk = None,
     score_memory: options.ScoreMemory = 512,
-    out: Annotated[Path | None, typer.Option(help="Folder for bench.json and the plot.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for bench.json and a plot.")] = None,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Measure what candidates cost, in time, memory and operations; without weights, with random ones.
+    """Measure what selection costs: time, memory and operations; random weights where there are none.
 
     \b
     Examples:
-      tts bench --candidates 1,8,64
-      tts bench --backbone var-d30 --batch 1,24 --dtype float16 --sampler fast --device cuda --out bench
+      tts bench
+      tts bench --backbone var-d16 --candidates 1,4,32 --dtype bfloat16 --sampler fast --out bench
     """
     from tts.bench.config import BenchConfig
     from tts.bench.run import run_bench
     from tts.sample_config import SampleConfig
 
     given = {key: value for key, value in locals().items() if key in SampleConfig.__dataclass_fields__}
-    files = tuple(map(str, weights or ()))
-    base = SampleConfig(**{**given, "weights": files, "candidates": "1", "out": None})
-    config = BenchConfig(base, candidates, batch, rounds, None if out is None else str(out))
-    with progress_bar("measuring", "rounds") as progress:
-        summary = run_bench(config, progress)
-    _show(summary, as_json)
+    sample = SampleConfig(**{**given, "weights": tuple(map(str, weights or ())), "out": None})
+    folder = None if out is None else str(out)
+    config = BenchConfig(sample, candidates, batch, rounds, decode, folder, overwrite)
+    with progress_bar("timing", "batches") as progress:
+        report = run_bench(config, progress, lambda text: say_note(text, False))
+    _show(report, as_json)
 
 
-HEADER = (
-    *("batch", "M", "s a batch", "images/s", "+ ms", "+ %", "+ % without decoder"),
-    *("ms a 1000 candidates", "peak GiB", "kernels"),
-)
+def _show(report: BenchReport, as_json: bool) -> None:
+    """Print the table with what belongs to it, or all of it as JSON."""
+    from tts.bench.table import HEADER, footer, rows
 
-
-def _show(summary: BenchSummary, as_json: bool) -> None:
-    """Remarks on stderr, then the table or JSON."""
-    for remark in summary.remarks:
-        say_note(remark, False)
     if as_json:
-        print_json(summary.record)
+        print_json(report.record())
         return
-    print_table(HEADER, [_row(point) for point in summary.record["points"]])
-    noise = summary.record["points"][0]["noise_percent"]
-    print(f"noise: M = 1 against itself {noise['low']:+.1f} to {noise['high']:+.1f} %")
-    print("kernels, and the peak where no GPU tells it, are counted for eager PyTorch on a GPU")
-
-
-def _row(point: dict[str, Any]) -> tuple[str, ...]:
-    """A line of the table."""
-    counted, overhead = point["counted"] or {}, point["overhead"]
-    peak = point["peak_bytes"] or counted.get("peak")
-    thousand = point["milliseconds_a_thousand_candidates"]
-    return (
-        str(point["batch"]),
-        str(point["candidates"]),
-        f"{point['seconds']['median']:.4g}",
-        f"{point['images_per_second']:.4g}",
-        f"{overhead['milliseconds']['median']:.1f}",
-        f"{overhead['percent']['median']:.1f}",
-        f"{point['overhead_without_decoder']['percent']['median']:.1f}",
-        "-" if thousand is None else f"{thousand:.2f}",
-        "-" if peak is None else f"{peak / 2**30:.2f}",
-        str(counted.get("kernels", "-")),
-    )
+    print_table(HEADER, rows(report))
+    for line in footer(report):
+        print(line)

@@ -2,44 +2,101 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from tts.config import BEST_OF_N, parse_range
+from tts.config import check_sampler, parse_range
+from tts.engine.launch import Launch
 from tts.errors import UsageError
 from tts.sample_config import SampleConfig
 
 AUTO = "auto"
+RESULT = "bench.json"
+ELSEWHERE = (
+    *(
+        "strategy",
+        "image_scorer",
+        "candidates",
+        "candidates_of",
+        "labels",
+        "seeds",
+        "per_class",
+        "formats",
+        "save_tokens",
+    ),
+    *("trace", "from_tokens", "from_scale", "randomize_scale", "uint8", "out", "batch_size", "overwrite"),
+    *("extend", "shard", "shard_items", "lease"),
+)
+"""Fields of ``SampleConfig`` that a batch in memory does not need, or that the bench has itself."""
 
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """``base`` names backbone, scorer, selector, sampler, and device; ``rounds`` counts measurements."""
+    """Everything that ``tts bench`` takes; ``sample`` says what is built and how it samples.
 
-    base: SampleConfig
-    candidates: str = "1,4,32,128,1024"
-    batch: str = "1"
-    rounds: int = 5
+    ``candidates`` lists the numbers M and ``batch`` the batch sizes, or is ``auto``.
+    """
+
+    sample: SampleConfig
+    candidates: str = "1,4,32,128"
+    batch: str = AUTO
+    rounds: int = 15
+    decode: bool = True
     out: str | None = None
+    overwrite: bool = False
 
-    def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise UsageError(f"rounds {self.rounds} must be at least 1")
-        if self.base.strategy == BEST_OF_N:
-            raise UsageError("bench measures candidates of a scale; leave --strategy best-of-n out")
-        self.counts()
-        self.batches()
-
+    @property
     def counts(self) -> tuple[int, ...]:
-        """Numbers of candidates in rising order; 1, the base of all ratios, is always among them."""
-        return tuple(sorted({1, *_numbers(self.candidates, "candidates")}))
+        """The numbers M, from 1, which all others are compared with."""
+        return tuple(sorted({1, *_at_least_one(self.candidates, "candidates")}))
 
+    @property
     def batches(self) -> tuple[int, ...] | None:
-        """Batch sizes; ``None`` for one that is to be found."""
-        return None if self.batch == AUTO else tuple(sorted(set(_numbers(self.batch, "batch"))))
+        """The batch sizes, or ``None`` where one is to be found."""
+        return None if self.batch == AUTO else tuple(sorted(_at_least_one(self.batch, "batch")))
+
+    def arm(self, candidates: int) -> SampleConfig:
+        """What samples with so many candidates."""
+        return replace(self.sample, candidates=str(candidates))
+
+    def settings(self) -> dict[str, Any]:
+        """The fields for a record."""
+        sample = {key: value for key, value in asdict(self.sample).items() if key not in ELSEWHERE}
+        own = {"batch": self.batch, "rounds": self.rounds, "decode": self.decode}
+        return {**sample, "weights": list(self.sample.weights), "candidates": list(self.counts), **own}
 
 
-def _numbers(text: str, what: str) -> tuple[int, ...]:
-    numbers = parse_range(text, what)
-    if min(numbers) < 1:
-        raise UsageError(f"{what} {text!r} must be at least 1 everywhere")
-    return numbers
+def check_bench(config: BenchConfig) -> None:
+    """Refuse numbers out of range, and results that would be lost, before anything is loaded."""
+    if not config.counts or config.batches == ():
+        raise UsageError("candidates and batch must name a number each")
+    if config.rounds < 1:
+        raise UsageError(
+            f"rounds {config.rounds} must be at least 1; 15 give an interval that means something"
+        )
+    for name in ("chunk", "score_memory"):
+        value = getattr(config.sample, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{name.replace('_', '-')} {value} must be at least 1")
+    check_sampler(config.sample.sampler, config.sample.compile_parts)
+    launch = Launch.from_environment()
+    if launch.together:
+        raise UsageError(
+            f"tts bench is for one process, torchrun started {launch.world}; run it without torchrun"
+        )
+    if config.out is not None and not config.overwrite and (Path(config.out) / RESULT).exists():
+        raise UsageError(
+            f"{Path(config.out) / RESULT} is there already; choose another --out or pass --overwrite"
+        )
+
+
+def _at_least_one(text: str, what: str) -> tuple[int, ...]:
+    also = f", or be {AUTO}" if what == "batch" else ""
+    try:
+        values = parse_range(text, what)
+    except UsageError as error:
+        raise UsageError(f"{error}{also}") from None
+    if 0 in values:
+        raise UsageError(f"{what} {text!r} must be whole numbers of at least 1{also}")
+    return values

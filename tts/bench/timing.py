@@ -1,123 +1,146 @@
-"""Seconds of a batch with each number of candidates, in rounds of random order."""
+"""Timing batches: every number of candidates in rounds of random order, the plain model twice.
+
+Whatever slows the machine for a while then slows all alike, and ratios within a round are fair; the plain
+model against itself shows the noise.
+"""
 
 from __future__ import annotations
 
 import random
-import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
-from tts.bench.model import BenchModel
 from tts.fitting import out_of_memory
+from tts.interfaces import Backbone, BackboneState
+from tts.pipeline import Generator
+from tts.search import search
 
+T = TypeVar("T")
 Clock = Callable[[], float]
-AGAIN = -1
-"""Stands for the second measurement of one candidate in a round, which shows the noise."""
 
-GROWTH = 1.05
-"""A batch is doubled while it makes so many times as many images a second."""
+ORDER = 0
+"""Seed of the order within rounds."""
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A median with the middle half of what was seen."""
+class Taken:
+    """Seconds until the last map is chosen, and until the images are there too, where they are decoded."""
 
-    median: float
-    low: float
-    high: float
+    latent: float
+    whole: float | None
 
-    @staticmethod
-    def of(values: Sequence[float]) -> Spread:
-        """Of one value or more."""
-        if len(values) == 1:
-            return Spread(values[0], values[0], values[0])
-        low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-        return Spread(middle, low, high)
+
+@dataclass
+class Arm:
+    """So many candidates, in a batch; ``again`` is the second arm of the plain model.
+
+    ``lost`` says that the device had too little memory. ``peak`` is its allocator's, which includes weights.
+    """
+
+    candidates: int
+    generator: Generator
+    again: bool = False
+    lost: bool = False
+    peak: int | None = None
+    rounds: list[Taken] = field(default_factory=list)
+
+
+class Marked:
+    """Stands for a backbone or its state, and marks when the decoder starts."""
+
+    def __init__(self, part: Backbone | BackboneState, mark: Callable[[], None]) -> None:
+        self._part: Any = part
+        self._mark = mark
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._part, name)
+
+    def begin(self, labels: Tensor, cfg: float) -> Any:
+        """Start a batch whose decoder is marked."""
+        return Marked(self._part.begin(labels, cfg), self._mark)
+
+    def decode(self, *tokens: Tensor) -> Tensor:
+        """Images; of the state there are no arguments."""
+        self._mark()
+        images: Tensor = self._part.decode(*tokens)
+        return images
 
 
 @dataclass(frozen=True)
-class Seconds:
-    """Seconds of each round: up to the latent for every number of candidates, and of decoding once."""
+class Stopwatch:
+    """Times batches on a device."""
 
-    latent: dict[int, list[float]]
-    decoder: list[float]
+    device: torch.device
+    clock: Clock = time.perf_counter
 
-    def whole(self, count: int) -> list[float]:
-        """With the decoder."""
-        return [a + b for a, b in zip(self.latent[count], self.decoder, strict=True)]
+    def now(self) -> float:
+        """The time when the device has done all that it was told."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+        return self.clock()
 
-    def overhead(self, count: int, decoder: bool) -> dict[str, object]:
-        """Milliseconds and per cent beyond one candidate, round by round."""
-        many, one = (self.whole(m) if decoder else self.latent[m] for m in (count, 1))
-        pairs = list(zip(many, one, strict=True))
-        return {
-            "milliseconds": asdict(Spread.of([1000 * (a - b) for a, b in pairs])),
-            "percent": asdict(Spread.of([100 * (a / b - 1) for a, b in pairs])),
-        }
+    def time(self, generator: Generator, batch: int) -> Taken:
+        """Make one batch; the images stay on the device."""
+        labels, seeds = first_items(generator.backbone.info.classes, batch, self.device)
+        marks: list[float] = []
+        backbone: Any = Marked(generator.backbone, lambda: marks.append(self.now()))
+        started = self.now()
+        search(backbone, generator.scorer, generator.selector, generator.settings, labels, seeds)
+        ended = self.now()
+        return Taken((marks or [ended])[0] - started, ended - started if marks else None)
 
-
-def measure(
-    model: BenchModel,
-    batch: int,
-    counts: Sequence[int],
-    rounds: int,
-    report: Callable[[int, int], None] = lambda done, of: None,
-    clock: Clock = time.perf_counter,
-) -> Seconds:
-    """Time everything ``rounds`` times, after one round that warms up and does not count."""
-    order, names = random.Random(0), [*counts, AGAIN]
-    tokens = model.run(batch, 1).tokens
-    latent: dict[int, list[float]] = {name: [] for name in names}
-    decoder: list[float] = []
-    for number in range(rounds + 1):
-        for name in order.sample(names, len(names)):
-            work = partial(model.run, batch, 1 if name == AGAIN else name)
-            latent[name].append(timed(model, work, clock))
-        decoder.append(timed(model, partial(model.decode, tokens), clock))
-        report(number + 1, rounds + 1)
-    return Seconds({name: values[1:] for name, values in latent.items()}, decoder[1:])
+    def attempt(self, arm: Arm, batch: int) -> Taken | None:
+        """Make one batch of an arm, and note its memory; ``None`` where there is too little of it."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        taken = attempt(lambda: self.time(arm.generator, batch))
+        arm.lost = arm.lost or taken is None
+        if self.device.type == "cuda":
+            arm.peak = max(arm.peak or 0, torch.cuda.max_memory_allocated(self.device))
+        return taken
 
 
-def timed(model: BenchModel, work: Callable[[], object], clock: Clock) -> float:
-    """Seconds of some work, with that of the device."""
-    wait(model.device)
-    started = clock()
-    work()
-    wait(model.device)
-    return clock() - started
+def first_items(classes: int, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Labels (B,) and seeds (B,) of a batch: class after class."""
+    seeds = torch.arange(batch, device=device)
+    return seeds % classes, seeds
 
 
-def wait(device: torch.device) -> None:
-    """Let a GPU finish."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def attempt(work: Callable[[], T]) -> T | None:
+    """The result of some work, or ``None`` where the device has too little memory for it."""
+    try:
+        return work()
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+    if torch.cuda.is_available():  # after the except block, with which the traceback's tensors go
+        torch.cuda.empty_cache()
+    return None
 
 
-def peak_bytes(model: BenchModel, batch: int, count: int) -> int | None:
-    """Most bytes allocated on a GPU while a batch is made; other devices do not tell."""
-    if model.device.type != "cuda":
-        return None
-    torch.cuda.reset_peak_memory_stats(model.device)
-    model.run(batch, count, decode=True)
-    return torch.cuda.max_memory_allocated(model.device)
+def time_arms(
+    arms: list[Arm], batch: int, rounds: int, watch: Stopwatch, tick: Callable[[], None] = lambda: None
+) -> None:
+    """Warm up every arm, then time all that fit the memory, round by round; ``tick`` hears of each batch.
 
-
-def best_batch(model: BenchModel, count: int, most: int = 1024, clock: Clock = time.perf_counter) -> int:
-    """The batch size after which doubling no longer makes images notably faster, or does not fit."""
-    best, speed, size = 1, 0.0, 1
-    while size <= most:
-        try:
-            model.run(size, count, decode=True)  # warms up
-            found = size / timed(model, partial(model.run, size, count, decode=True), clock)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not out_of_memory(error) or size == 1:
-                raise
-            return best
-        if found < GROWTH * speed:
-            return best
-        best, speed, size = size, found, 2 * size
-    return best
+    The first arm is the plain model: where it does not fit there is nothing to compare with.
+    """
+    base = arms[0]
+    for arm in arms:
+        watch.attempt(arm, batch)
+        arm.peak = None
+        tick()
+    order = random.Random(ORDER)
+    for _ in range(rounds):
+        for arm in order.sample(arms, len(arms)):
+            taken = None if arm.lost or base.lost else watch.attempt(arm, batch)
+            if taken is not None:
+                arm.rounds.append(taken)
+            tick()

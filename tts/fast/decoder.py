@@ -23,18 +23,19 @@ class PhaseUpsample(nn.Module):
     Doubled pixels are equal, so of nine products with four values five are spared.
     """
 
+    TAPS = (
+        ((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)),  # of the first pixel of two: on the value before, on its own
+        ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)),  # of the second: on its own, and on the next
+    )
+
     def __init__(self, upsample: Upsample) -> None:
         super().__init__()
         weight, bias = upsample.conv.weight, upsample.conv.bias
         assert bias is not None
         self.channels = weight.shape[0]
-        upper, lower = (
-            [[1, 0, 0], [0, 1, 1]],
-            [[1, 1, 0], [0, 0, 1]],
-        )  # taps that fall on each value
-        taps = torch.tensor([upper, lower], dtype=weight.dtype, device=weight.device)  # phase value tap
-        kernel = torch.einsum("pak,qbl,oikl->pqoiab", taps, taps, weight).flatten(0, 2)  # 4O I 2 2
-        self.weight = nn.Parameter(kernel, requires_grad=False)
+        taps = torch.tensor(self.TAPS, device=weight.device)  # phase value tap
+        kernel = torch.einsum("pak,qbl,oikl->pqoiab", taps, taps, weight.float()).flatten(0, 2)  # 4O I 2 2
+        self.weight = nn.Parameter(kernel.to(weight.dtype), requires_grad=False)
         self.bias = nn.Parameter(bias.detach().repeat(4), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:

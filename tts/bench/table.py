@@ -1,0 +1,65 @@
+"""The report of a bench as a table for people."""
+
+from __future__ import annotations
+
+from tts.bench.figures import Estimate
+from tts.bench.report import BenchReport, Point
+
+HEADER = (
+    *("batch", "M", "ms", "images/s", "overhead ms", "overhead %", "without decoder: ms", "overhead %"),
+    *("ms/1000 candidates", "peak MiB", "kernels", "GB", "TFLOP"),
+)
+NOTHING = "-"
+
+
+def rows(report: BenchReport) -> list[tuple[str, ...]]:
+    """A row a point, in the columns of ``HEADER``."""
+    return [_row(point) for point in report.points]
+
+
+def footer(report: BenchReport) -> list[str]:
+    """Lines below the table: the noise, and how a batch size was found."""
+    lines = []
+    for batch in report.batches:
+        if batch.noise is not None:
+            noise = batch.noise.with_decoder or batch.noise.without_decoder
+            lines.append(f"M = 1 against itself, batch {batch.batch}: {_percent(noise, plain=False)} %")
+    if report.auto is not None:
+        lines.append(f"batch {report.auto.batch} was found: {report.auto.stopped}")
+    return lines
+
+
+def _row(point: Point) -> tuple[str, ...]:
+    whole, latent, counted, memory = point.best, point.without_decoder, point.counted, point.peak_memory
+    head = (str(point.batch), str(point.candidates))
+    tail = (
+        NOTHING if memory is None else f"{memory.bytes / 2**20:.0f}",
+        *((NOTHING,) * 3 if counted is None else _counted(counted.kernels, counted.bytes, counted.flops)),
+    )
+    if whole is None or latent is None:
+        return (*head, "no memory", *(NOTHING,) * 6, *tail)
+    plain = point.candidates == 1
+    each = whole.ms_per_1000_candidates
+    return (
+        *head,
+        f"{1000 * whole.seconds.median:.1f}",
+        f"{whole.images_per_second:.1f}",
+        NOTHING if plain else f"{whole.overhead_ms.median:.1f}",
+        _percent(whole.overhead_percent, plain),
+        f"{1000 * latent.seconds.median:.1f}",
+        _percent(latent.overhead_percent, plain),
+        NOTHING if each is None else f"{each.median:.2f}",
+        *tail,
+    )
+
+
+def _counted(kernels: int, read: int, flops: int) -> tuple[str, str, str]:
+    return str(kernels), f"{read / 1e9:.3g}", f"{flops / 1e12:.3g}"
+
+
+def _percent(value: Estimate, plain: bool) -> str:
+    if plain:
+        return NOTHING
+    if value.low is None or value.high is None:
+        return f"{value.median:+.1f}"
+    return f"{value.median:+.1f} [{value.low:+.1f}, {value.high:+.1f}]"
