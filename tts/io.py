@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -122,13 +123,37 @@ def save_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapp
         temporary.touch()
         mode = temporary.stat().st_mode  # as of any new file; safetensors makes files private to their owner
         try:
-            save_file(plain, temporary, metadata=dict(metadata))
-            _sort_metadata(temporary)
-            temporary.chmod(mode)
+            with _holder(temporary) as folder:
+                save_file(plain, folder / temporary.name, metadata=dict(metadata))
+                _sort_metadata(folder / temporary.name)
+                (folder / temporary.name).chmod(mode)
+                (folder / temporary.name).replace(temporary)
         except SafetensorError as error:
             raise RunError(
                 f"cannot write {path} ({reason(error)}); check the space and the rights there"
             ) from error
+
+
+@contextmanager
+def _holder(temporary: Path) -> Iterator[Path]:
+    """A temporary folder beside a temporary file, for writers that make temporary files of their own names.
+
+    What a kill leaves of them then lies in a folder whose name says whose it was.
+    """
+    folder = temporary.with_name(f"{temporary.stem}0.tmp")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sort_metadata(path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tts.engine.plan import PLAN_FILE, Plan, ShardRange
 from tts.engine.shards import glance, shard_name
 from tts.errors import CheckpointError
-from tts.io import atomic_path, read_json
+from tts.io import atomic_path, read_json, remove_path
 from tts.pipeline import Item
 
 STAGING = ".unfinished"
@@ -96,7 +96,7 @@ def remove_run(folder: Path, layout: Layout) -> None:
     """Remove a run's own files, the record first; files of others stay."""
     (folder / layout.record).unlink(missing_ok=True)
     for name in (PLAN_FILE, *layout.owns):
-        _remove(folder / name)
+        remove_path(folder / name)
     shards = folder / layout.shards
     for path in shards.glob("shard-*.safetensors") if shards.is_dir() else ():
         path.unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def replace_run(out: Path, staging: Path, layout: Layout) -> None:
         with atomic_path(moving) as temporary:
             temporary.touch()
     last = staging / layout.record
-    _remove(staging / WORK)
+    remove_path(staging / WORK)
     for path in sorted(staging.iterdir()):
         if path not in (moving, last, staging / WORK):
             _move(path, out)
@@ -134,11 +134,11 @@ def clear_work(work: Path) -> None:
 
 
 def remove_leftovers(folder: Path, living: Collection[str]) -> None:
-    """Remove the temporary files of killed processes; those with a tag in ``living`` stay."""
+    """Remove the temporary files and folders of killed processes; those with a tag in ``living`` stay."""
     for path in folder.rglob(".*.tmp"):
         match = re.search(r"\.([0-9a-f]{12})-[0-9a-f]+\.tmp$", path.name)
         if match and match[1] not in living:
-            path.unlink(missing_ok=True)
+            remove_path(path)
 
 
 def _move(path: Path, folder: Path) -> None:
@@ -150,13 +150,6 @@ def _move(path: Path, folder: Path) -> None:
         path.rmdir()
     else:
         path.replace(target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def broken_shards(run: RunFolder) -> list[str]:

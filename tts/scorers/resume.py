@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tts.data.store import TokenStore
 from tts.errors import CheckpointError, UsageError, reason
-from tts.io import load_tensors, save_tensors
+from tts.io import load_tensors, remove_path, save_tensors
 from tts.scorers.settings import TrainSettings, option
 from tts.scorers.state import Snapshot, TrainState
 
@@ -106,4 +106,4 @@ def beginning(out: Path, finished: bool, resume: bool, overwrite: bool) -> Begin
 def clear(out: Path) -> None:
     """Remove the checkpoint, and what a killed process left of the next one."""
     for path in (out / CHECKPOINT_FILE, *out.glob(f".{CHECKPOINT_FILE}.*.tmp")):
-        path.unlink(missing_ok=True)
+        remove_path(path)

@@ -179,7 +179,7 @@ class TestOverwriting:
 
     def test_moving_can_be_interrupted_anywhere(self, runs, asked, monkeypatch, expected):
         """Stop after each file operation of the exchange in turn; opening goes on with it."""
-        operations = ("_remove", "_move")
+        operations = ("remove_path", "_move")
         originals = {name: getattr(folders, name) for name in operations}
         for left in range(12):
             runs.run(asked(10), overwrite=True)
