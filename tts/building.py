@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from tts.config import BEST_OF_N, FAST
+from tts.config import BEST_OF_N, EXACT, FAST
 from tts.errors import UsageError
 from tts.fast.compiling import worth_compiling
 from tts.interfaces import (
@@ -51,7 +51,8 @@ class Model:
     backbone: Backbone
     device: torch.device
     dtype: torch.dtype = torch.float32
-    scorers: dict[tuple[str, bool], Scorer | None] = field(default_factory=dict)
+    scorers: dict[str, Scorer | None] = field(default_factory=dict)
+    fast_scorers: dict[tuple[str, bool], Scorer | None] = field(default_factory=dict)
     image_scorers: dict[str, ImageScorer] = field(default_factory=dict)
     forms: dict[bool, Backbone] = field(default_factory=dict)
 
@@ -60,20 +61,25 @@ class Model:
         """Facts of the backbone."""
         return self.backbone.info
 
+    def compiles(self, sampler: str, compile_parts: bool | None = None) -> bool:
+        """Whether parts are compiled; ``None`` says where that is worth it, of the exact sampler none are."""
+        return sampler == FAST and (worth_compiling(self.device) if compile_parts is None else compile_parts)
+
     def form(self, sampler: str, compile_parts: bool | None = None) -> Backbone:
         """The backbone in the form of a sampler, built once; ``None`` compiles where that is worth it."""
         if sampler != FAST or not isinstance(self.backbone, SupportsFastBackbone):
             return self.backbone
-        if compile_parts is None:
-            compile_parts = worth_compiling(self.device)
+        compile_parts = self.compiles(sampler, compile_parts)
         return _once(self.forms, compile_parts, partial(self.backbone.fast, compile_parts))
 
-    def scorer(self, text: str, fast: bool = False) -> Scorer | None:
-        """The scorer that a text names, built once; ``fast`` asks for its fast form where it has one."""
-        if fast:
-            return _once(self.scorers, (text, True), lambda: fast_form(self.scorer(text), self.dtype))
+    def scorer(self, text: str, sampler: str = EXACT, compile_parts: bool | None = None) -> Scorer | None:
+        """The scorer that a text names, built once, in the form of a sampler where it has one."""
         build = partial(build_scorer, text, self.spec, self.backbone, self.device)
-        return _once(self.scorers, (text, False), build)
+        plain = _once(self.scorers, text, build)
+        if sampler != FAST:
+            return plain
+        parts = self.compiles(sampler, compile_parts)
+        return _once(self.fast_scorers, (text, parts), partial(fast_form, plain, self.dtype, parts))
 
     def image_scorer(self, text: str) -> ImageScorer:
         """The judge of whole images that a text names, built once."""
@@ -110,12 +116,13 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
     """Everything that decides how the images of a configuration come out, ready to generate."""
     strategy = choose_strategy(config)
     model = cache.model(config) if cache else build_model(config)
-    settings = search_settings(config, model.info)
+    compiled = model.compiles(config.sampler, config.compile_parts)
+    settings = replace(search_settings(config, model.info), compiled=compiled)
     selector = build_selector(config.selector, config.top_k_select, config.temperature)
     scorer = None
     scored = max(effective_candidates(model.info, settings)) > 1 and selector.needs_scores
     if scored or config.scorer != "auto":
-        scorer = model.scorer(config.scorer, config.sampler == FAST)
+        scorer = model.scorer(config.scorer, config.sampler, config.compile_parts)
     return Generator(
         backbone=model.form(config.sampler, config.compile_parts),
         scorer=scorer,
@@ -129,9 +136,9 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
     )
 
 
-def fast_form(scorer: Scorer | None, dtype: torch.dtype) -> Scorer | None:
+def fast_form(scorer: Scorer | None, dtype: torch.dtype, compile_parts: bool) -> Scorer | None:
     """What a scorer offers for the fast sampler, or the scorer itself."""
-    return scorer.fast(dtype) if isinstance(scorer, SupportsFastScorer) else scorer
+    return scorer.fast(dtype, compile_parts) if isinstance(scorer, SupportsFastScorer) else scorer
 
 
 def default_image_scorer(info: BackboneInfo, device: torch.device) -> ImageScorer:

@@ -32,7 +32,8 @@ class SearchSettings:
     ``candidates`` holds m_1..m_K of Algorithm 1, ``whole_images`` the N of best-of-N. ``cfg`` is in the
     convention of the guidance form in use; ``top_k`` and ``top_p`` are off at 0. ``chunk_bytes`` bounds the
     memory of candidates that are scored at once; ``chunk`` fixes their number for each image instead.
-    ``trace`` keeps all scores; without ``decode`` no images are made. ``sampler`` is ``exact`` or ``fast``.
+    ``trace`` keeps all scores; without ``decode`` no images are made. ``sampler`` is ``exact`` or ``fast``,
+    and ``compiled`` says whether the noise of the fast one is, which changes no number.
     """
 
     candidates: tuple[int, ...]
@@ -46,6 +47,7 @@ class SearchSettings:
     decode: bool = True
     whole_images: int = 1
     sampler: str = EXACT
+    compiled: bool = False
 
 
 @dataclass(frozen=True)

@@ -160,8 +160,11 @@ class Scorer(Protocol):
 class SupportsFastScorer(Protocol):
     """A scorer that has a fast form."""
 
-    def fast(self, dtype: torch.dtype) -> Scorer:
-        """A scorer of the same scores, but for rounding, in less work, for a backbone of this precision."""
+    def fast(self, dtype: torch.dtype, compile_parts: bool = False) -> Scorer:
+        """A scorer of the same scores, but for rounding, in less work, for a backbone of this precision.
+
+        ``compile_parts`` asks for parts that ``torch.compile`` has made faster, after a slow first batch.
+        """
         ...
 
 

@@ -6,6 +6,8 @@ batch, on how work is split, on the device or on the number of candidates.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -41,8 +43,24 @@ def to_uniform(words: Tensor) -> Tensor:
     return ((words >> 9).to(torch.float32) + 0.5) * 2.0**-23
 
 
+Mix = Callable[[tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
+
+
+def mixed(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> Tensor:
+    """The words of ``philox`` side by side: (..., 4)."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    return torch.stack(torch.broadcast_tensors(*philox((c0, c1, c2, c3), (k0, k1))), dim=-1)
+
+
 def _words(
-    seeds: Tensor, stream: Stream, purpose: Purpose, scale: int, candidates: range | Tensor, positions: int
+    seeds: Tensor,
+    stream: Stream,
+    purpose: Purpose,
+    scale: int,
+    candidates: range | Tensor,
+    positions: int,
+    mix: Mix = mixed,
 ) -> Tensor:
     blocks = -(-positions // 4)
     seeds = seeds.to(torch.int64)[:, None, None]  # B 1 1
@@ -53,18 +71,23 @@ def _words(
     candidate = candidates[:, :, None]  # 1 M 1, or B M 1
     fixed = torch.full_like(position, scale)
     domain = torch.full_like(position, int(stream) << 16 | int(purpose))
-    words = torch.stack(torch.broadcast_tensors(*philox((position, candidate, fixed, domain), key)), dim=-1)
-    return words.flatten(2)[..., :positions]  # B M L
+    return mix((position, candidate, fixed, domain), key).flatten(2)[..., :positions]  # B M L
 
 
 def token_uniforms(
-    seeds: Tensor, stream: Stream, scale: int, candidates: range | Tensor, positions: int
+    seeds: Tensor,
+    stream: Stream,
+    scale: int,
+    candidates: range | Tensor,
+    positions: int,
+    mix: Mix = mixed,
 ) -> Tensor:
     """Uniforms (B, M, L) that draw the tokens of the given candidates of one scale; ``seeds`` (B,) int64.
 
-    ``candidates`` are the same numbers for all images, or each image's own (B, M).
+    ``candidates`` are the same numbers for all images, or each image's own (B, M). ``mix`` is ``mixed`` or
+    the same function compiled, which gives the same numbers.
     """
-    return to_uniform(_words(seeds, stream, Purpose.TOKENS, scale, candidates, positions))
+    return to_uniform(_words(seeds, stream, Purpose.TOKENS, scale, candidates, positions, mix))
 
 
 def selection_uniforms(seeds: Tensor, stream: Stream, scale: int, candidates: int) -> Tensor:

@@ -149,6 +149,7 @@ def build_parts(config: SampleConfig) -> Parts:
         "chunk_bytes",
         "whole_images",
         "sampler",
+        "compiled",
     ):  # how it is carried out; what the settings say already
         identity.pop(said)
     if generator.image_scorer is not None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from tts.checks import check_counts, check_logits, check_shape
 from tts.config import SearchSettings
 from tts.errors import ScoreError, ShapeError
+from tts.fast.compiling import compiled_mix
 from tts.groups import EVERY, Group, grouped, portions, unscored
 from tts.interfaces import (
     Backbone,
@@ -24,7 +25,7 @@ from tts.interfaces import (
     Selector,
     SupportsIncrements,
 )
-from tts.noise import selection_uniforms, token_uniforms
+from tts.noise import mixed, selection_uniforms, token_uniforms
 from tts.ranked import filtered
 from tts.sampling import Distribution
 
@@ -154,10 +155,9 @@ class Step:
 
         Each depends on its own number only, so that any of them can be drawn again.
         """
-        length = self.info.lengths[self.scale]
-        return distribution.draw(
-            token_uniforms(self.seeds, self.settings.stream, self.scale, candidates, length)
-        )
+        length, stream = self.info.lengths[self.scale], self.settings.stream
+        mix = compiled_mix() if self.settings.compiled else mixed
+        return distribution.draw(token_uniforms(self.seeds, stream, self.scale, candidates, length, mix))
 
     @property
     def chunk(self) -> int:

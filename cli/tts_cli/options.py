@@ -56,7 +56,7 @@ Compile = Annotated[
     bool | None,
     typer.Option(
         "--compile/--no-compile",
-        help="Compile the fast sampler's blocks and decoder. Default: on a GPU with Triton.",
+        help="Compile the fast sampler's parts; CUDA graphs on a GPU. Default: on a GPU with Triton.",
     ),
 ]
 Chunk = Annotated[int | None, typer.Option(help="Candidates of an image scored at once.")]

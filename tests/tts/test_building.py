@@ -58,7 +58,7 @@ def test_a_scorer_is_built_where_there_is_a_choice_or_one_is_named() -> None:
 def test_the_fast_sampler_has_the_fast_form_of_a_scorer(
     digits_scorer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LearnedScorer, "fast", lambda self, dtype: FusedScorer(self, dtype))
+    monkeypatch.setattr(LearnedScorer, "fast", lambda *args: FusedScorer(*args))
     cache, asked = PartsCache(), replace(CONFIG, scorer=str(digits_scorer))
     exact, fast = (build_generator(replace(asked, sampler=name), cache) for name in ("exact", "fast"))
     assert type(exact.scorer) is LearnedScorer

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tts.backbones.blocks import ScaleTransformer
 from tts.backbones.storage import hash_files
 from tts.fast.decoder import fast_decoder, with_decoder
+from tts.fast.graphs import recorder
 from tts.fast.transformer import FastTransformer
 from tts.interfaces import BackboneInfo
 
@@ -94,7 +95,8 @@ class Adapter(Generic[Net, Code]):
         """The same model for the fast sampler: same results but for rounding, with the same weights."""
         other = copy.copy(self)
         other.exact = self
-        other.engine = FastTransformer(self.transformer, compile_parts)
+        record = recorder(self.device) if compile_parts else None
+        other.engine = FastTransformer(self.transformer, compile_parts, record)
         decoder = fast_decoder(self.tokenizer.decoder)
         if compile_parts:
             decoder.compile(dynamic=False)

@@ -56,13 +56,18 @@ class Subject:
         return replace(made, settings=replace(made.settings, decode=self.config.decode))
 
     def on_meta(self) -> Subject:
-        """The same model without values, for counting; fast forms are made anew, as for a GPU."""
-        plain = {key: scorer for key, scorer in self.model.scorers.items() if not key[1]}
+        """The same model without values, for counting; fast forms are made anew, as for a GPU.
+
+        Nothing is compiled: a count does not see what is fused.
+        """
+        config = replace(self.config, sample=replace(self.config.sample, compile_parts=False))
         with WithoutValues() as copied:
-            backbone, scorers = copy.deepcopy((self.model.backbone, plain))
+            backbone, scorers = copy.deepcopy((self.model.backbone, self.model.scorers))
         vars(backbone)["device"] = META
-        model = replace(self.model, backbone=backbone, scorers=scorers, device=META, forms={})
-        return replace(self, model=model, bytes=copied.bytes)
+        model = replace(
+            self.model, backbone=backbone, device=META, scorers=scorers, fast_scorers={}, forms={}
+        )
+        return replace(self, config=config, model=model, bytes=copied.bytes)
 
 
 def build_subject(config: BenchConfig) -> Subject:
@@ -82,7 +87,7 @@ def build_subject(config: BenchConfig) -> Subject:
         scorer_weights = OWN if spec.default_scorer else RANDOM
     if scorer_weights == RANDOM:
         judge = UntrainedScorer(False, dtype, device, scorer_config(model.info))
-        model.scorers["auto", False] = judge
+        model.scorers["auto"] = judge
     return Subject(config, model, weights, scorer_weights)
 
 

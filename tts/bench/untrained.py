@@ -149,11 +149,12 @@ class UntrainedScorer:
         dtype: torch.dtype,
         device: torch.device = META,
         config: ScorerConfig | None = None,
+        compile_blocks: bool = False,
     ) -> None:
         with _seeded(device):
             self.network = ScorerNetwork(config or ScorerConfig()).eval().requires_grad_(False)
             fill_constants(self.network.parameters())
-        self.fused = FusedNetwork(self.network, dtype) if fused else None
+        self.fused = FusedNetwork(self.network, dtype, compile_blocks) if fused else None
 
     def score(self, proposals: Proposals) -> Tensor:
         """Scores (B, M) of candidates."""
@@ -164,10 +165,12 @@ class UntrainedScorer:
         scales = torch.full_like(labels, proposals.scale)
         return self.network(proposals.maps.flatten(0, 1), labels, scales).unflatten(0, (batch, count))
 
-    def fast(self, dtype: torch.dtype) -> UntrainedScorer:
+    def fast(self, dtype: torch.dtype, compile_parts: bool = False) -> UntrainedScorer:
         """The same scorer in fewer operations; on a CPU, where these take longer, the scorer itself."""
         device = self.network.out_proj.weight.device
-        return self if device.type == "cpu" else UntrainedScorer(True, dtype, device, self.network.config)
+        if device.type == "cpu":
+            return self
+        return UntrainedScorer(True, dtype, device, self.network.config, compile_parts)
 
     def describe(self) -> dict[str, object]:
         """Where the weights came from, for a record."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+
+from tts.noise import Mix, mixed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,9 +26,12 @@ def worth_compiling(device: torch.device) -> bool:
     return device.type == "cuda" and find_spec("triton") is not None
 
 
-def compiled(function: F) -> F:
-    """A function compiled for each shape that it meets, at its first call there."""
-    inner: Any = torch.compile(function, dynamic=False)
+def compiled(function: F, dynamic: bool = False) -> F:
+    """A function compiled for each shape that it meets, at its first call there.
+
+    If ``dynamic``, it is compiled once for all sizes above one, as suits what is short.
+    """
+    inner: Any = torch.compile(function, dynamic=dynamic)
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -34,6 +39,12 @@ def compiled(function: F) -> F:
             return inner(*args, **kwargs)
 
     return call  # type: ignore[return-value]
+
+
+@cache
+def compiled_mix() -> Mix:
+    """The noise of candidates in one kernel, where Python launches more than a hundred."""
+    return compiled(mixed, dynamic=True)
 
 
 def product(x: Tensor, factor: Tensor, out: Tensor) -> Tensor:

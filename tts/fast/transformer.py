@@ -13,8 +13,10 @@ Axis letters: R rows (both guidance halves), U distinct labels, L tokens, D widt
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -23,6 +25,7 @@ from torch import Tensor
 
 from tts.backbones.blocks import HEAD_DIM, MAX_LOG_SCALE, Attention, Block, ScaleTransformer
 from tts.fast.compiling import compiled, product
+from tts.fast.graphs import Graphs, Record
 from tts.fast.linear import MakeLinear, PlainLinear, fast_linear
 
 Six = tuple[Tensor, ...]
@@ -86,23 +89,76 @@ def modulated(x: Tensor, scale: Tensor, shift: Tensor, dtype: torch.dtype) -> Te
     return torch.addcmul(shift, h, scale, out=torch.empty_like(h, dtype=dtype))
 
 
+class Stage:
+    """The memory of a batch: its adaLN vectors and the caches of all blocks. Recordings read it where it is.
+
+    ``modulations`` (N, 6, R, 1, D) are those of N blocks, ``head`` (2, R, 1, D) the head's scale and shift.
+    """
+
+    def __init__(self, modulations: Tensor, head: Tensor, net: ScaleTransformer, tokens: int) -> None:
+        self.modulations, self.head = modulations, head
+        rows = head.shape[1]
+        keys = net.word_embed.weight.new_empty(len(net.blocks), 2, rows, tokens, net.heads, HEAD_DIM)
+        self.caches = [FastCache(*pair.unbind()) for pair in keys.unbind()]
+        self.tokens = tokens
+        self.taken = False
+
+    def fits(self, modulations: Tensor, head: Tensor, tokens: int) -> bool:
+        """Whether no batch has this memory, and one with such vectors can."""
+        return (
+            not self.taken
+            and tokens == self.tokens
+            and modulations.shape == self.modulations.shape
+            and head.shape == self.head.shape
+        )
+
+    def give_back(self) -> None:
+        """Let another batch have it."""
+        self.taken = False
+
+
 class FastTransformer:
     """The blocks and the head of a transformer; its embeddings are used as they are.
 
-    Compiled blocks have plain layers, since compilers do not see into packed ones.
+    Compiled blocks have plain layers, since compilers do not see into packed ones. With ``record`` the steps
+    of few tokens are recorded (``tts.fast.graphs``), in memory that one batch after the other uses.
     """
 
-    def __init__(self, transformer: ScaleTransformer, compile_blocks: bool = False) -> None:
+    def __init__(
+        self, transformer: ScaleTransformer, compile_blocks: bool = False, record: Record | None = None
+    ) -> None:
         linear = PlainLinear if compile_blocks else fast_linear
         with torch.inference_mode():
             self.blocks = [FastBlock(cast(Block, block), linear) for block in transformer.blocks]
             self.head = fast_linear(transformer.head.weight, transformer.head.bias)
         self.run: Callable[..., Tensor] = compiled(FastBlock.forward) if compile_blocks else FastBlock.forward
         self.transformer = transformer
+        self.graphs = Graphs(record)
+        self.stage: Stage | None = None  # what recordings belong to
 
     def start(self, labels: Tensor, tokens: int) -> FastSession:
         """A batch of labels (R,) for images of so many tokens."""
         return FastSession(self, labels, tokens)
+
+    def step(self, stage: Stage, start: int, x: Tensor) -> Tensor:
+        """Logits (R, L, V), float32, of tokens (R, L, D), from position ``start`` on."""
+        for block, six, cache in zip(self.blocks, stage.modulations, stage.caches, strict=True):
+            x = self.run(block, x, six.unbind(), cache, start)
+        scale, shift = stage.head
+        return self.head(modulated(x, scale, shift, torch.float32))
+
+    def place(self, modulations: Tensor, head: Tensor, tokens: int) -> tuple[Stage, Graphs]:
+        """Memory for a batch with these vectors, and the recordings that belong to it."""
+        if self.graphs.record is None or (self.stage is not None and self.stage.taken):
+            return Stage(modulations, head, self.transformer, tokens), Graphs(None)
+        if self.stage is not None and self.stage.fits(modulations, head, tokens):
+            self.stage.modulations.copy_(modulations)
+            self.stage.head.copy_(head)
+        else:
+            self.graphs = Graphs(self.graphs.record)  # the old ones go before their memory does
+            self.stage = Stage(modulations, head, self.transformer, tokens)
+        self.stage.taken = True
+        return self.stage, self.graphs
 
 
 class FastSession:
@@ -114,21 +170,20 @@ class FastSession:
         condition = net.condition(distinct)  # U D
         self.fast = fast
         self.condition = condition[row]
-        self.modulations = [expanded(six, row) for six in net.modulations(condition)]
-        scale, shift = net.head_nm.ada_lin(condition).float()[row].unflatten(-1, (2, 1, -1)).unbind(1)
-        self.head_scale, self.head_shift = 1 + scale, shift  # R 1 D each
-        keys = net.word_embed.weight.new_empty(len(net.blocks), 2, len(row), tokens, net.heads, HEAD_DIM)
-        self.caches = [FastCache(*pair.unbind()) for pair in keys.unbind()]
+        modulations = torch.stack(net.modulations(condition))  # N 6 U 1 D
+        modulations[:, 2:4] += 1  # the scales
+        head = net.head_nm.ada_lin(condition).float().unflatten(-1, (2, 1, -1)).transpose(0, 1)  # 2 U 1 D
+        head = head[:, row]  # 2 R 1 D
+        head[0] += 1
+        self.stage, self.graphs = fast.place(modulations[:, :, row], head, tokens)
+        weakref.finalize(self, self.stage.give_back)
+
+    @property
+    def caches(self) -> list[FastCache]:
+        """Keys and values of each block."""
+        return self.stage.caches
 
     def logits(self, x: Tensor, start: int) -> Tensor:
         """Logits (R, L_k, V), float32, of one scale's tokens (R, L_k, D), from position ``start`` on."""
-        for block, six, cache in zip(self.fast.blocks, self.modulations, self.caches, strict=True):
-            x = self.fast.run(block, x, six, cache, start)
-        return self.fast.head(modulated(x, self.head_scale, self.head_shift, torch.float32))
-
-
-def expanded(six: Tensor, row: Tensor) -> Six:
-    """A block's vectors (6, U, 1, D) for all rows (R,), with one added to the scales."""
-    six = six.clone()
-    six[2:4] += 1
-    return six[:, row].unbind()
+        step = partial(self.fast.step, self.stage, start)
+        return self.graphs.run((start, x.shape), step, x, x.shape[0] * x.shape[1])

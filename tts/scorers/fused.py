@@ -13,7 +13,7 @@ Axis letters: B images, M candidates, N rows, C channels, S pixels a side. Maps 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from tts.fast.compiling import compiled
 from tts.scorers.network import SLOPE, ResidualBlock, ScorerNetwork
 
 
@@ -145,10 +146,14 @@ class FusedNetwork:
     candidates would tie.
     """
 
-    def __init__(self, network: ScorerNetwork, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, network: ScorerNetwork, dtype: torch.dtype = torch.float32, compile_blocks: bool = False
+    ) -> None:
         self.network, self.dtype = network, dtype
         self.blocks = list(_blocks(network, dtype))
         self.maps = self.blocks[-1].side ** 2 * network.config.widths[-1]  # inputs of the first linear layer
+        body = FusedNetwork._body
+        self.body: Callable[..., Tensor] = compiled(body) if compile_blocks else body
 
     def __call__(self, latent: Tensor | None, increments: Tensor, labels: Tensor, row: int) -> Tensor:
         """Scores (B, M) of e_k = latent (B, C, S, S) + increments (B, M, C, S, S), for labels (B,).
@@ -156,11 +161,16 @@ class FusedNetwork:
         Without a latent the increments are the maps. ``row`` is that of the scale embedding.
         """
         batch = increments.shape[0]
-        h = rearrange(increments, "b m c h w -> (b m) (c h w)").to(self.dtype)
+        h = self.body(self, latent, increments.flatten(0, 1).flatten(1))
+        return rearrange(self._judged(h, labels, row), "(b m) -> b m", b=batch)
+
+    def _body(self, latent: Tensor | None, increments: Tensor) -> Tensor:
+        """The last block's output (BM, n), float32, for latents (B, C, S, S) and increments (BM, n)."""
+        h = increments.to(self.dtype)
         h = self.blocks[0](h) if latent is None else self._entered(latent.flatten(1).to(self.dtype), h)
         for block in self.blocks[1:]:
             h = block(h)
-        return rearrange(self._judged(h.float(), labels, row), "(b m) -> b m", b=batch)
+        return h.float()
 
     def _entered(self, latent: Tensor, increments: Tensor) -> Tensor:
         """The first block's output (BM, n) for latents (B, n) and increments (BM, n)."""

@@ -50,9 +50,11 @@ class LearnedScorer:
         scales = torch.full_like(labels, self.rows[proposals.scale])
         return rearrange(self.network(maps, labels, scales), "(b m) -> b m", b=batch)
 
-    def fast(self, dtype: torch.dtype) -> LearnedScorer:
+    def fast(self, dtype: torch.dtype, compile_parts: bool = False) -> LearnedScorer:
         """The same scorer in fewer operations; on a CPU, where these take longer, the scorer itself."""
-        return self if self.network.out_proj.weight.device.type == "cpu" else FusedScorer(self, dtype)
+        if self.network.out_proj.weight.device.type == "cpu":
+            return self
+        return FusedScorer(self, dtype, compile_parts)
 
     def describe(self) -> dict[str, object]:
         """Where the scorer came from, for a run's record."""
@@ -62,9 +64,11 @@ class LearnedScorer:
 class FusedScorer(LearnedScorer):
     """The same scores, but for rounding, by the fused network, whose blocks run in ``dtype``."""
 
-    def __init__(self, scorer: LearnedScorer, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, scorer: LearnedScorer, dtype: torch.dtype = torch.float32, compile_parts: bool = False
+    ) -> None:
         super().__init__(scorer.network, scorer.path, scorer.card, scorer.rows, scorer.remark)
-        self.fused = FusedNetwork(scorer.network, dtype)
+        self.fused = FusedNetwork(scorer.network, dtype, compile_parts)
 
     def score(self, proposals: Proposals) -> Tensor:
         """Scores (B, M) of increments (B, M, C, H, W) on their latent (B, C, H, W)."""

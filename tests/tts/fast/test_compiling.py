@@ -7,11 +7,16 @@ import shutil
 import pytest
 import torch
 
-from tts.building import Model, build_model
+from tts.building import Model, build_generator, build_model
 from tts.fast import compiling
 from tts.fast.linear import PlainLinear
+from tts.noise import mixed, token_uniforms
+from tts.noise_streams import Stream
 from tts.resolve import build_backbone
 from tts.sample_config import SampleConfig
+from tts.scorers.fused import FusedNetwork
+from tts.scorers.network import ScorerConfig, ScorerNetwork
+from tts.search import search
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch.compile itself
 
@@ -58,3 +63,50 @@ def test_a_product_is_written_where_it_belongs():
 def test_compiled_logits_and_images_are_the_same(name, assert_same_model):
     exact = build_backbone(name, (), CPU, torch.float32)[1]
     assert_same_model(exact, exact.fast(True), torch.tensor([3, 7]), 1.5)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@torch.inference_mode()
+def test_compiled_noise_is_the_same_to_the_last_bit():
+    torch.compiler.reset()
+    for batch, candidates, positions in ((3, range(5, 12), 36), (1, range(1), 1), (2, range(4), 9)):
+        seeds = torch.tensor([2**63 - 1, 0, 12345])[:batch]
+        plain, mix = (
+            token_uniforms(seeds, Stream.SAMPLE, 3, candidates, positions, mix)
+            for mix in (mixed, compiling.compiled_mix())
+        )
+        assert torch.equal(plain, mix)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@torch.inference_mode()
+def test_a_compiled_scorer_gives_the_same_scores():
+    torch.manual_seed(0)
+    network = ScorerNetwork(ScorerConfig()).eval()
+    labels = torch.tensor([3, 7])
+    plain, fused = (FusedNetwork(network, compile_blocks=compiled) for compiled in (False, True))
+    latent, increments = torch.randn(2, 32, 16, 16), torch.randn(2, 3, 32, 16, 16)
+    for given in (latent, None):
+        wanted = plain(given, increments, labels, 4)
+        torch.testing.assert_close(fused(given, increments, labels, 4), wanted, atol=1e-4, rtol=1e-4)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_compiled_run_draws_the_tokens_of_one_that_is_not():
+    generators = [
+        build_generator(SampleConfig(sampler="fast", compile_parts=parts, candidates="3"))
+        for parts in (False, True)
+    ]
+    assert [generator.settings.compiled for generator in generators] == [False, True]
+    labels = torch.tensor([3, 7])
+    plain, fused = (
+        search(made.backbone, made.scorer, made.selector, made.settings, labels, labels)
+        for made in generators
+    )
+    assert torch.equal(plain.tokens, fused.tokens)
