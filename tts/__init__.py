@@ -25,9 +25,12 @@ from tts.specs import (
     ScorerSpec,
     SelectorRequest,
     SelectorSpec,
+    StrategyRequest,
+    StrategySpec,
 )
 
 if TYPE_CHECKING:
+    from tts.config import SearchSettings
     from tts.evaluation.features import FeatureExtractor, Features
     from tts.interfaces import (
         Backbone,
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
         SelectionContext,
         Selector,
     )
+    from tts.search import SearchResult
+    from tts.strategies.strategy import Judges, Strategy
 
 __version__ = "0.1.0"
 
@@ -50,11 +55,15 @@ _LAZY = {
     "FeatureExtractor": "tts.evaluation.features",
     "Features": "tts.evaluation.features",
     "ImageScorer": "tts.interfaces",
+    "Judges": "tts.strategies.strategy",
     "Proposals": "tts.interfaces",
     "ScaleEvent": "tts.interfaces",
     "Scorer": "tts.interfaces",
+    "SearchResult": "tts.search",
+    "SearchSettings": "tts.config",
     "SelectionContext": "tts.interfaces",
     "Selector": "tts.interfaces",
+    "Strategy": "tts.strategies.strategy",
 }
 
 __all__ = [
@@ -73,6 +82,7 @@ __all__ = [
     "ImageScorer",
     "ImageScorerRequest",
     "ImageScorerSpec",
+    "Judges",
     "LossSpec",
     "Proposals",
     "SamplingDefaults",
@@ -80,10 +90,15 @@ __all__ = [
     "Scorer",
     "ScorerRequest",
     "ScorerSpec",
+    "SearchResult",
+    "SearchSettings",
     "SelectionContext",
     "Selector",
     "SelectorRequest",
     "SelectorSpec",
+    "Strategy",
+    "StrategyRequest",
+    "StrategySpec",
     "__version__",
     "hookimpl",
 ]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from tts.config import BEST_OF_N, EXACT, FAST
+from tts.config import EXACT, FAST
 from tts.errors import UsageError
 from tts.fast.compiling import worth_compiling
 from tts.interfaces import (
@@ -33,8 +33,8 @@ from tts.resolve import (
 )
 from tts.sample_config import SampleConfig, one_based, search_settings
 from tts.search import effective_candidates
-from tts.specs import BackboneSpec
-from tts.strategies.choose import choose_strategy
+from tts.specs import IMAGES, BackboneSpec
+from tts.strategies.choose import build_strategy, check_strategy_options
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -114,13 +114,14 @@ def build_model(config: SampleConfig) -> Model:
 
 def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Generator:
     """Everything that decides how the images of a configuration come out, ready to generate."""
-    strategy = choose_strategy(config)
+    way = check_strategy_options(config, SampleConfig)
     model = cache.model(config) if cache else build_model(config)
     compiled = model.compiles(config.sampler, config.compile_parts)
     settings = replace(search_settings(config, model.info), compiled=compiled)
     selector = build_selector(config.selector, config.top_k_select, config.temperature)
     scorer = None
-    scored = max(effective_candidates(model.info, settings)) > 1 and selector.needs_scores
+    judged = selector.needs_scores or "selector" in way.refused
+    scored = max(effective_candidates(model.info, settings)) > 1 and judged
     if scored or config.scorer != "auto":
         scorer = model.scorer(config.scorer, config.sampler, config.compile_parts)
     return Generator(
@@ -131,8 +132,8 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
         device=model.device,
         observers=get_plugins().observers(),
         randomize_scale=one_based(config, model.info, "randomize_scale"),
-        image_scorer=model.image_scorer(config.image_scorer) if config.strategy == BEST_OF_N else None,
-        strategy=strategy,
+        image_scorer=model.image_scorer(config.image_scorer) if way.counts == IMAGES else None,
+        strategy=build_strategy(config.strategy),
     )
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 
 from tts.hookspecs import hookimpl
 from tts.specs import (
+    IMAGES,
     BackboneSpec,
     FeatureSpec,
     ImageScorerSpec,
     LossSpec,
     ScorerSpec,
     SelectorSpec,
+    StrategySpec,
 )
 
 
@@ -38,6 +40,12 @@ def tts_register_scorers() -> Iterable[ScorerSpec]:
             factory="tts.scorers.likelihood:build",
             summary="log-likelihood of the candidate under the backbone; needs no training",
         ),
+        ScorerSpec(
+            name="preview",
+            factory="tts.scorers.preview:build",
+            summary="an image scorer that sees each candidate decoded as it stands",
+            argument="IMAGE-SCORER",
+        ),
     )
 
 
@@ -49,6 +57,39 @@ def tts_register_selectors() -> Iterable[SelectorSpec]:
         SelectorSpec("topk", "tts.selectors:topk", "a draw among the k highest, odds exp(score / T)"),
         SelectorSpec("softmax", "tts.selectors:softmax", "a draw among all, odds exp(score / T)"),
         SelectorSpec("random", "tts.selectors:random", "any candidate; the control that ignores scores"),
+    )
+
+
+@hookimpl
+def tts_register_strategies() -> Iterable[StrategySpec]:
+    """Provide the ways to search: one path, whole images, several paths."""
+    one_draw = ("selector", "top_k_select", "temperature", "candidates_of")
+    return (
+        StrategySpec(
+            name="lsrs",
+            factory="tts.strategies.strategy:build_lsrs",
+            summary="one path; the best of M maps at each scale (Algorithm 1)",
+        ),
+        StrategySpec(
+            name="best-of-n",
+            factory="tts.strategies.best_of_n:build",
+            summary="the best of N whole images, by an image scorer",
+            counts=IMAGES,
+        ),
+        StrategySpec(
+            name="beam",
+            factory="tts.strategies.beam:build",
+            summary="W paths an image, of whose M maps each the W best go on at every scale",
+            argument="paths=4,prune=1-",
+            unused=one_draw,
+        ),
+        StrategySpec(
+            name="particles",
+            factory="tts.strategies.particles:build",
+            summary="sequential Monte Carlo: m_k paths an image, weighted and resampled by scores",
+            argument="strength=1,ess=0.5,potential=increment,final=draw",
+            unused=one_draw,
+        ),
     )
 
 

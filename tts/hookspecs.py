@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         LossSpec,
         ScorerSpec,
         SelectorSpec,
+        StrategySpec,
     )
 
 ENTRY_POINT_GROUP = "scalewise_tts"
@@ -47,6 +48,15 @@ def tts_register_scorers() -> Iterable[ScorerSpec]:
 @hookspec
 def tts_register_selectors() -> Iterable[SelectorSpec]:
     """Provide selectors. Called once a process, the first time any plugin is needed.
+
+    :returns: the specs; the factory of the chosen one is called once a run.
+    """
+    return ()
+
+
+@hookspec
+def tts_register_strategies() -> Iterable[StrategySpec]:
+    """Provide strategies: ways to spend more computation on an image. Called once a process, as above.
 
     :returns: the specs; the factory of the chosen one is called once a run.
     """

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from tts.errors import UsageError
 from tts.specs import Guidance, SamplingDefaults
 
 
@@ -59,9 +60,7 @@ class BackboneInfo:
 class BackboneState(Protocol):
     """The generation of one batch. Per scale: ``logits``, then ``propose`` at will, then ``commit``.
 
-    A state may also offer what ``SupportsIncrements`` says, and ``reindex(rows)``, which keeps the given rows
-    of the batch (with repetition, both guidance halves): reserved for methods that keep several hypotheses
-    an image.
+    A state may also offer what ``SupportsIncrements``, ``SupportsPreviews`` and ``SupportsReindex`` say.
     """
 
     def logits(self) -> Tensor:
@@ -92,6 +91,35 @@ class SupportsIncrements(Protocol):
     def increments(self, tokens: Tensor) -> Tensor:
         """What candidates (B, M, L_k) add to it, (B, M, C, H, W)."""
         ...
+
+
+class SupportsPreviews(Protocol):
+    """A state that can show candidates as images, for scorers that look at pixels."""
+
+    def preview(self, tokens: Tensor) -> Tensor:
+        """Images (B, M, 3, S, S) in [0, 1] of candidates (B, M, L_k) as they stand. Changes nothing.
+
+        At the last scale they are what ``decode`` gives after ``commit``.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsReindex(Protocol):
+    """A state that can keep several paths an image, for strategies that do so."""
+
+    def reindex(self, rows: Tensor) -> None:
+        """Keep the given rows (R,) of the batch in their order, with repetition; the batch then has R images.
+
+        All that belongs to a row follows it: latents, both guidance halves, keys and values. It may come
+        before ``logits`` or between ``logits`` and ``commit``.
+        """
+        ...
+
+
+def no_previews() -> Tensor:
+    """What proposals of a state without previews answer."""
+    raise UsageError("this backbone shows no previews of candidates; choose a scorer that judges maps")
 
 
 class Backbone(Protocol):
@@ -127,7 +155,8 @@ class Proposals:
     ``labels`` (B,), ``tokens`` (B, M, L_k), ``log_probs`` (B, M, L_k): each token's log-probability under the
     filtered distribution that it was drawn from. ``maps`` (B, M, C, H, W) are what a scorer looks at: the
     ``increments`` (B, M, C, H, W), on top of the ``latent`` (B, C, H, W) that all candidates of an image
-    share where the family has one.
+    share where the family has one. ``previews()`` decodes the candidates as they stand: images
+    (B, M, 3, S, S) in [0, 1].
     """
 
     scale: int
@@ -136,6 +165,7 @@ class Proposals:
     increments: Tensor
     log_probs: Tensor
     latent: Tensor | None = None
+    previews: Callable[[], Tensor] = no_previews
 
     @cached_property
     def maps(self) -> Tensor:
@@ -240,12 +270,3 @@ class ScaleEvent:
         """Number (B,) of candidates that repeat an earlier candidate of the same image."""
         tokens = self.tokens()
         return tokens.shape[1] - torch.tensor([torch.unique(row, dim=0).shape[0] for row in tokens])
-
-
-@runtime_checkable
-class SupportsReindex(Protocol):
-    """A state that can keep several hypotheses an image."""
-
-    def reindex(self, rows: Tensor) -> Any:
-        """Keep the given rows (R,) of the batch."""
-        ...

@@ -28,6 +28,7 @@ from tts.specs import (
     LossSpec,
     ScorerSpec,
     SelectorSpec,
+    StrategySpec,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Plugins:
         self.backbones = Registry("backbone", BackboneSpec, self._broken)
         self.scorers = Registry("scorer", ScorerSpec, self._broken)
         self.selectors = Registry("selector", SelectorSpec, self._broken)
+        self.strategies = Registry("strategy", StrategySpec, self._broken)
         self.losses = Registry("loss", LossSpec, self._broken)
         self.features = Registry("features", FeatureSpec, self._broken)
         self.image_scorers = Registry("image scorer", ImageScorerSpec, self._broken)
@@ -54,6 +56,7 @@ class Plugins:
             "tts_register_backbones": self.backbones,
             "tts_register_scorers": self.scorers,
             "tts_register_selectors": self.selectors,
+            "tts_register_strategies": self.strategies,
             "tts_register_losses": self.losses,
             "tts_register_features": self.features,
             "tts_register_image_scorers": self.image_scorers,

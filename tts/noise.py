@@ -95,6 +95,11 @@ def selection_uniforms(seeds: Tensor, stream: Stream, scale: int, candidates: in
     return to_uniform(_words(seeds, stream, Purpose.SELECTION, scale, range(candidates), 1))[..., 0]
 
 
+def resampling_uniforms(seeds: Tensor, stream: Stream, scale: int) -> Tensor:
+    """Uniforms (B,), one for each image, for strategies that choose among paths after a scale."""
+    return to_uniform(_words(seeds, stream, Purpose.RESAMPLING, scale, range(1), 1))[:, 0, 0]
+
+
 def random_tokens(seeds: Tensor, stream: Stream, scale: int, positions: int, codes: int) -> Tensor:
     """Uniformly random token map (B, L) for the analysis behind the paper's figure 1."""
     words = _words(seeds, stream, Purpose.RANDOMIZE, scale, range(1), positions)[:, 0]

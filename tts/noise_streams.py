@@ -18,3 +18,4 @@ class Purpose(IntEnum):
     TOKENS = 0
     SELECTION = 1
     RANDOMIZE = 2
+    RESAMPLING = 3

@@ -63,6 +63,10 @@ class RankedDistribution:
         gathered = self.logits.gather(-1, rearrange(tokens, "b m l -> b l m"))
         return rearrange(gathered - self.log_total, "b l m -> b m l")
 
+    def of_rows(self, rows: Tensor) -> RankedDistribution:
+        """Those of the given rows (R,) of the batch, with repetition."""
+        return RankedDistribution(self.codes[rows], self.cdf[rows], self.logits[rows], self.log_total[rows])
+
 
 def ranked(logits: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
     """The highest logits (B, L, W) in descending order with their codes, and with all that equal the k-th."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tts.config import (
-    BEST_OF_N,
     EXACT,
     LSRS,
     Choices,
@@ -24,6 +23,8 @@ from tts.errors import CheckpointError, UsageError
 from tts.interfaces import BackboneInfo
 from tts.io import UINT8_RULES, load_tensors
 from tts.pipeline import Item, Prefix, cross_items, distinct_items
+from tts.specs import IMAGES
+from tts.strategies.choose import find_strategy
 
 FORMATS = ("png", "npz")
 EXECUTION = (
@@ -151,7 +152,7 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
     top_p = defaults.top_p if config.top_p is None else config.top_p
     check_sampling(cfg, top_k, top_p, info.guidance)
     check_sampler(config.sampler, config.compile_parts)
-    if config.strategy == BEST_OF_N:
+    if find_strategy(config.strategy).counts == IMAGES:
         candidates, whole_images = (1,) * info.scales, parse_whole_images(config.candidates)
     else:
         candidates, whole_images = most_candidates(config, info), 1

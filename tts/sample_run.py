@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.building import build_generator
-from tts.config import LSRS, SearchSettings
+from tts.config import SearchSettings
 from tts.engine.folder import RunFolder
 from tts.engine.launch import Launch
 from tts.engine.opening import open_together
@@ -34,6 +34,7 @@ from tts.sample_config import (
 from tts.sample_job import LAYOUT, SampleJob, Wanted
 from tts.search import effective_candidates
 from tts.strategies.best_of_n import effective_images
+from tts.strategies.choose import find_strategy
 
 NO_SCORER = (
     f"has no scorer of its own, so candidates are ranked by {FALLBACK_SCORER}, which may make images worse;"
@@ -118,14 +119,14 @@ class Parts:
 
     def record(self, run: RunFolder) -> dict[str, Any]:
         """How the images are made, for the run's record."""
-        generator = self.generator
+        generator, unused = self.generator, find_strategy(self.config.strategy).refused
         return {
             "settings": {**self.config.settings(), **self.config.choice()},
             "resolved": {**resolved(generator.settings), "uint8": self.uint8, "items": run.plan.items},
             "backbone": describe_backbone(generator.backbone),
             "strategy": self.config.strategy,
             "scorer": describe_scorer(generator.scorer),
-            "selector": generator.selector.name if self.config.strategy == LSRS else None,
+            "selector": None if "selector" in unused else generator.selector.name,
             "image_scorer": describe_scorer(generator.image_scorer),
             "environment": environment(generator.device),
         }

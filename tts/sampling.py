@@ -46,6 +46,10 @@ class Distribution(Protocol):
         """Log-probabilities (B, M, L) of drawn tokens (B, M, L)."""
         ...
 
+    def of_rows(self, rows: Tensor) -> Distribution:
+        """Those of the given rows (R,) of the batch, with repetition."""
+        ...
+
 
 @dataclass(frozen=True)
 class TokenDistribution:
@@ -74,3 +78,7 @@ class TokenDistribution:
         """Log-probabilities (B, M, L) of tokens (B, M, L)."""
         gathered = self.log_probs.gather(-1, rearrange(tokens, "b m l -> b l m"))
         return rearrange(gathered, "b l m -> b m l")
+
+    def of_rows(self, rows: Tensor) -> TokenDistribution:
+        """Those of the given rows (R,) of the batch, with repetition."""
+        return TokenDistribution(self.log_probs[rows], self.cdf[rows])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -24,6 +25,8 @@ from tts.interfaces import (
     SelectionContext,
     Selector,
     SupportsIncrements,
+    SupportsPreviews,
+    no_previews,
 )
 from tts.noise import mixed, selection_uniforms, token_uniforms
 from tts.ranked import filtered
@@ -33,6 +36,9 @@ Observer = Callable[[ScaleEvent], None]
 
 BYTES_PER_ELEMENT = 64
 """Memory a candidate needs while it is scored, for each element of its map: the map and activations."""
+
+BYTES_PER_PIXEL = 1024
+"""Memory a candidate needs while it is decoded, for each pixel of its image."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,13 @@ class Step:
                 index[group.rows] = self.select(distribution, group, own, selector, observers)
         return Choice(self.draw(distribution, index[:, None])[:, 0], index, scores)
 
+    def scores(self, distribution: Distribution, numbers: Tensor, scorer: Scorer) -> Tensor:
+        """Scores (B, M) of the candidates with numbers (B, M), in chunks; nothing else is kept of them."""
+        parts = numbers.split(self.chunk, dim=1)
+        return torch.cat(
+            [self.score(self.draw(distribution, part), distribution, scorer, EVERY) for part in parts], dim=1
+        )
+
     def score(
         self, tokens: Tensor, distribution: Distribution, scorer: Scorer, rows: Tensor | slice
     ) -> Tensor:
@@ -201,7 +214,13 @@ class Step:
         log_probs = distribution.log_prob(tokens)
         latent = None if latent is None else latent[rows]
         proposals = Proposals(
-            self.scale, self.labels[rows], tokens[rows], maps[rows], log_probs[rows], latent
+            self.scale,
+            self.labels[rows],
+            tokens[rows],
+            maps[rows],
+            log_probs[rows],
+            latent,
+            partial(self.previews, tokens, rows) if hasattr(self.state, "preview") else no_previews,
         )
         scores = scorer.score(proposals)
         check_shape(scores, tuple(proposals.tokens.shape[:2]), f"scores of {scorer.name}")
@@ -218,6 +237,15 @@ class Step:
             return None, self.state.propose(tokens)
         state = cast(SupportsIncrements, self.state)  # by hasattr, since counters wrap states
         return state.latent, state.increments(tokens)
+
+    def previews(self, tokens: Tensor, rows: Tensor | slice) -> Tensor:
+        """Images (N, m, 3, S, S) of the candidates (B, m, L_k) of the images ``rows`` (N,)."""
+        size, state = self.info.image_size, cast(SupportsPreviews, self.state)
+        most = self.settings.chunk_bytes // (BYTES_PER_PIXEL * size**2 * tokens.shape[0])
+        parts = [state.preview(part)[rows] for part in tokens.split(max(1, most), dim=1)]
+        images = torch.cat(parts, dim=1)
+        check_shape(images, (images.shape[0], tokens.shape[1], 3, size, size), f"{self.info.name} previews")
+        return images
 
     def select(
         self,

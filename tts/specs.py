@@ -209,6 +209,53 @@ class ImageScorerRequest:
     argument: str | None = None
 
 
+SCALES, IMAGES = "scales", "images"
+"""What ``--candidates`` counts: candidate maps, one number a scale, or whole images."""
+
+
+@dataclass(frozen=True)
+class StrategySpec:
+    """A strategy by name; ``factory`` names a callable ``(StrategyRequest) -> Strategy``.
+
+    ``counts`` says what ``--candidates`` counts: maps of the ``scales``, which the scorer judges, or whole
+    ``images``, which the image scorer judges. ``unused`` names further fields of ``tts.SampleConfig`` that
+    the strategy has no use for (``selector``, ``temperature``): they are refused.
+    """
+
+    name: str
+    factory: str
+    summary: str
+    argument: str | None = None
+    counts: str = SCALES
+    unused: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """All fields that the strategy has no use for."""
+        others = ("image_scorer",) if self.counts == SCALES else OF_SCALES
+        return (*others, *self.unused)
+
+
+OF_SCALES = (
+    "scorer",
+    "selector",
+    "top_k_select",
+    "temperature",
+    "start_scale",
+    "end_scale",
+    "candidates_of",
+    "trace",
+)
+"""Fields of a configuration that say something of the choice at a scale."""
+
+
+@dataclass(frozen=True)
+class StrategyRequest:
+    """What a strategy's factory needs; ``argument`` is the text after the colon in ``--strategy``."""
+
+    argument: str | None = None
+
+
 @dataclass(frozen=True)
 class LossSpec:
     """A scorer loss by name; ``target`` names a callable ``(real (N,), generated (N,)) -> scalar``."""

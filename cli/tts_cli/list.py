@@ -54,6 +54,7 @@ def _registries(plugins: Plugins) -> dict[str, Registry[Any]]:
         "backbones": plugins.backbones,
         "scorers": plugins.scorers,
         "selectors": plugins.selectors,
+        "strategies": plugins.strategies,
         "losses": plugins.losses,
         "features": plugins.features,
         "image_scorers": plugins.image_scorers,

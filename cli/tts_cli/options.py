@@ -29,7 +29,7 @@ Settings = Annotated[
     Path | None, typer.Option(help="File of settings, as of `tts tune`; options given here win.")
 ]
 Strategy = Annotated[
-    str, typer.Option(help="lsrs: choose a map at each scale; best-of-n: among whole images.")
+    str, typer.Option(help="Name[:argument] of `tts list`: lsrs, best-of-n, beam, particles, or a plugin's.")
 ]
 ImageScorer = Annotated[
     str, typer.Option(help="With best-of-n: name[:argument] of `tts list`; auto is digits for digits.")

@@ -103,7 +103,7 @@ def test_another_strategy_is_another_run(refuse: Text, files: Files, best: Path,
         ("--candidates 0", "candidates '0' must be one whole number of at least 1"),
         ("--image-scorer digit", "unknown image scorer 'digit'; did you mean 'digits'?"),
         ("--image-scorer digits:x", "image scorer 'digits' takes no argument"),
-        ("--strategy worst-of-n", "unknown strategy 'worst-of-n'; use lsrs or best-of-n"),
+        ("--strategy worst-of-n", "unknown strategy 'worst-of-n'; did you mean 'best-of-n'?"),
         ("--strategy lsrs --image-scorer digits", "--image-scorer does not go with --strategy lsrs"),
     ],
 )

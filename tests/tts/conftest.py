@@ -110,6 +110,12 @@ def refused() -> Callable[..., AbstractContextManager[None]]:
     return check
 
 
+def pictures(latents: Tensor) -> Tensor:
+    """Grey images whose brightness follows latents (N, C, H, W)."""
+    grey = latents.sum(1, keepdim=True) % 16 / 15
+    return grey.repeat(1, 3, 2, 2)
+
+
 class FakeState:
     """A batch of the fake backbone; all arithmetic is exact, so that no result depends on the batch."""
 
@@ -142,10 +148,17 @@ class FakeState:
         self.history = (self.history * 31 + (tokens * weights).sum(1) + 1) % 10007
         self.scale += 1
 
+    def reindex(self, rows: Tensor) -> None:
+        """Keep some rows."""
+        self.history, self.latent = self.history[rows], self.latent[rows]
+
+    def preview(self, tokens: Tensor) -> Tensor:
+        """Candidates as images."""
+        return pictures(self.propose(tokens).flatten(0, 1)).unflatten(0, tokens.shape[:2])
+
     def decode(self) -> Tensor:
-        """Grey images whose brightness follows the latent."""
-        grey = self.latent.sum(1, keepdim=True) % 16 / 15
-        return grey.repeat(1, 3, 2, 2)
+        """The latent as images."""
+        return pictures(self.latent)
 
 
 class FakeBackbone:

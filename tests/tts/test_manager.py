@@ -48,8 +48,9 @@ def test_built_ins_come_through_the_hooks(install: Install) -> None:
     plugins = get_plugins()
     built_in = plugins.entries[0]
     assert built_in.owner == "scalewise-tts:builtins"
-    assert built_in.provides["scorer"] == ("learned", "likelihood")
+    assert built_in.provides["scorer"] == ("learned", "likelihood", "preview")
     assert plugins.selectors.names() == ["greedy", "random", "softmax", "topk"]
+    assert plugins.strategies.names() == ["beam", "best-of-n", "lsrs", "particles"]
     assert plugins.losses.names() == ["pairwise", "pointwise"]
     assert "var-d30" in plugins.backbones.names()
     assert plugins.observers() == []
@@ -134,7 +135,7 @@ def test_a_broken_plugin_is_left_out_as_a_whole(install: Install, source: str, e
     reason = reason_of(plugins, "bad-plugin")
     assert reason.startswith("bad-plugin 1.0, ")
     assert expected in reason
-    assert plugins.scorers.names() == ["good", "learned", "likelihood"]
+    assert plugins.scorers.names() == ["good", "learned", "likelihood", "preview"]
     assert plugins.scorers.owner("learned") == "scalewise-tts:builtins"
     with pytest.raises(PluginError, match=r"failed to load: bad-plugin 1\.0"):
         plugins.scorers.get("bad")
@@ -340,6 +341,7 @@ def test_every_hook_is_known() -> None:
         "tts_register_backbones",
         "tts_register_scorers",
         "tts_register_selectors",
+        "tts_register_strategies",
         "tts_register_losses",
         "tts_register_features",
         "tts_register_image_scorers",

@@ -48,6 +48,10 @@ class Running(Protocol):
         """Logits (R, L_k, V), float32, of one scale's tokens (R, L_k, D), from position ``start`` on."""
         ...
 
+    def reindex(self, rows: Tensor) -> None:
+        """Keep the given rows (R,) of the batch, with repetition."""
+        ...
+
 
 class Engine(Protocol):
     """What runs a transformer's blocks: the transformer itself, or its fast form."""
@@ -55,6 +59,11 @@ class Engine(Protocol):
     def start(self, labels: Tensor, tokens: int) -> Running:
         """A batch of labels (R,) for images of so many tokens."""
         ...
+
+
+def halves(rows: Tensor, batch: int, guided: bool) -> Tensor:
+    """Rows of the transformer's batch for rows (R,) of images: guidance has a second half of rows."""
+    return torch.cat((rows, rows + batch)) if guided else rows
 
 
 Net = TypeVar("Net", bound=ScaleTransformer)

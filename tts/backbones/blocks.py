@@ -51,6 +51,14 @@ class KVCache:
         self.values[:, :, start:stop] = values
         return self.keys[:, :, :stop], self.values[:, :, :stop]
 
+    def reindexed(self, rows: Tensor, stop: int) -> KVCache:
+        """A cache of the given rows (R,), with the first ``stop`` tokens of each."""
+        _, heads, tokens, _ = self.keys.shape
+        other = KVCache(len(rows), heads, tokens, self.keys)
+        other.keys[:, :, :stop] = self.keys[rows, :, :stop]
+        other.values[:, :, :stop] = self.values[rows, :, :stop]
+        return other
+
 
 class Attention(nn.Module):
     """Multi-head attention with L2-normalised queries and keys and a learned scale a head."""
@@ -213,10 +221,18 @@ class Session:
         self.condition = net.condition(labels)
         self.modulations = net.modulations(self.condition)
         self.caches = net.new_caches(len(labels), tokens)
+        self.stop = 0  # tokens that the caches have
 
     def logits(self, x: Tensor, start: int) -> Tensor:
         """Logits (B, L_k, V), float32, of one scale's tokens (B, L_k, D), from position ``start`` on."""
+        self.stop = start + x.shape[1]
         return self.net.cached(x, self.condition, self.modulations, self.caches, start)
+
+    def reindex(self, rows: Tensor) -> None:
+        """Keep the given rows (R,) of the batch, with repetition."""
+        self.condition = self.condition[rows]
+        self.modulations = [six[:, rows] for six in self.modulations]
+        self.caches = [cache.reindexed(rows, self.stop) for cache in self.caches]
 
 
 def block_causal_mask(lengths: Sequence[int], device: torch.device) -> Tensor:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
-from tts.backbones.adapter import Adapter
+from tts.backbones.adapter import Adapter, halves
 from tts.backbones.families import Family, check_parts
 from tts.backbones.flexvae import FlexVae, FlexVaeConfig
 from tts.backbones.flexvar import FlexVarConfig, FlexVarTransformer, upsample
@@ -47,9 +48,8 @@ class FlexVarState:
         side = self.info.schedule[self.scale]
         inputs = None
         if self.code_map is not None:
-            halves = 2 if self.guided else 1
             code_map = upsample(self.code_map, side)  # B C S S
-            inputs = repeat(code_map, "b c h w -> (half b) (h w) c", half=halves)  # R L C
+            inputs = repeat(code_map, "b c h w -> (half b) (h w) c", half=1 + self.guided)  # R L C
         x = self.transformer.embed(inputs, self.session.condition, side)  # R L D
         start = sum(self.info.lengths[: self.scale])
         logits = self.session.logits(x, start)  # R L V
@@ -74,6 +74,25 @@ class FlexVarState:
         """Take the chosen map (B, L_k) and go on to the next scale."""
         self.code_map = self.tokenizer.quantize.code_map(tokens, self.info.schedule[self.scale])
         self.scale += 1
+
+    def preview(self, tokens: Tensor) -> Tensor:
+        """Images (B, M, 3, S, S) in [0, 1] of the maps r_k of candidates (B, M, L_k).
+
+        A map is decoded at its own side, which gives a smaller image, and that is enlarged.
+        """
+        rows = rearrange(tokens, "b m l -> (b m) l")
+        maps = self.tokenizer.quantize.code_map(rows, self.info.schedule[self.scale])
+        images, size = to_images(self.tokenizer.decode(maps)), self.info.image_size
+        if images.shape[-1] != size:
+            images = F.interpolate(images, size=(size, size), mode="bilinear")
+        return rearrange(images, "(b m) c h w -> b m c h w", b=self.batch)
+
+    def reindex(self, rows: Tensor) -> None:
+        """Keep the given rows (R,) of the batch, with repetition."""
+        self.session.reindex(halves(rows, self.batch, self.guided))
+        if self.code_map is not None:
+            self.code_map = self.code_map[rows]
+        self.batch = len(rows)
 
     def decode(self) -> Tensor:
         """Images (B, 3, ., .) in [0, 1] of the last token map."""

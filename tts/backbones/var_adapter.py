@@ -6,7 +6,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor
 
-from tts.backbones.adapter import Adapter
+from tts.backbones.adapter import Adapter, halves
 from tts.backbones.families import Family, check_parts
 from tts.backbones.presets import VAR_PUBLISHED
 from tts.backbones.var import VarConfig, VarTransformer
@@ -42,8 +42,7 @@ class VarState:
         inputs = None
         if self.scale:
             inputs = self.tokenizer.quantize.next_input(self.f_hat, self.scale)  # B L C
-            halves = 2 if self.guided else 1
-            inputs = repeat(inputs, "b l c -> (half b) l c", half=halves)  # R L C
+            inputs = repeat(inputs, "b l c -> (half b) l c", half=1 + self.guided)  # R L C
         x = self.transformer.embed(inputs, self.session.condition, self.scale)  # R L D
         start, _ = self.transformer.span(self.scale)
         logits = self.session.logits(x, start)  # R L V
@@ -76,6 +75,18 @@ class VarState:
         """Add the chosen map (B, L_k) to f_hat and go on to the next scale."""
         self.f_hat = self.f_hat + self.tokenizer.quantize.increment(tokens, self.scale)
         self.scale += 1
+
+    def preview(self, tokens: Tensor) -> Tensor:
+        """Images (B, M, 3, S, S) in [0, 1] of e_k of candidates (B, M, L_k)."""
+        latents = rearrange(self.propose(tokens), "b m c h w -> (b m) c h w")
+        images = (self.tokenizer.decode(latents) + 1) / 2
+        return rearrange(images, "(b m) c h w -> b m c h w", b=self.batch)
+
+    def reindex(self, rows: Tensor) -> None:
+        """Keep the given rows (R,) of the batch, with repetition."""
+        self.session.reindex(halves(rows, self.batch, self.guided))
+        self.f_hat = self.f_hat[rows]
+        self.batch = len(rows)
 
     def decode(self) -> Tensor:
         """Images (B, 3, S, S) in [0, 1]."""

@@ -6,8 +6,9 @@ on how candidates are cut into chunks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tts.config import SearchSettings
-from tts.interfaces import Backbone, BackboneState, Proposals, SupportsReindex
+from tts.interfaces import Backbone, BackboneState, Proposals
 from tts.pipeline import Generator
 from tts.search import SearchResult
 from tts.strategies.strategy import Judges, Strategy
@@ -28,7 +29,8 @@ class Cost:
     """What so many ``images`` took.
 
     ``transformer_passes`` counts the scales of images: K a plain image, guided or not. ``scorer_calls``
-    counts the candidate maps that were scored, ``decoder_calls`` the images that were decoded and
+    counts the candidate maps that were scored, ``decoder_calls`` the images that were decoded, previews of
+    candidates among them, and
     ``image_scorer_calls`` those that were judged. Work that a batch lost for want of memory counts too; what
     a scorer does inside itself does not. ``peak_bytes`` includes the weights (see ``peak_memory``).
     """
@@ -115,7 +117,7 @@ class CountedBackbone(Counted):
 
     def begin(self, labels: Tensor, cfg: float) -> BackboneState:
         """Start a batch whose work is counted."""
-        return counted_state(self._part.begin(labels, cfg), self._counter)
+        return CountedState(self._part.begin(labels, cfg), self._counter)
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Decode B images, and count them."""
@@ -139,22 +141,15 @@ class CountedState(Counted):
         self._counter.decoder_calls += len(images)
         return images
 
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)  # so that a state without previews has none
+        return partial(self._previewed, found) if name == "preview" else found
 
-class CountedReindexState(CountedState):
-    """A state that keeps several hypotheses an image: it passes for one like its part does."""
-
-    def reindex(self, rows: Tensor) -> Any:
-        """Keep the given rows, in place or in a new state."""
-        kept = self._part.reindex(rows)
-        if kept is None:
-            return None
-        return self if kept is self._part else counted_state(kept, self._counter)
-
-
-def counted_state(state: BackboneState, counter: CostCounter) -> CountedState:
-    """A state whose work is counted."""
-    kind = CountedReindexState if isinstance(state, SupportsReindex) else CountedState
-    return kind(state, counter)
+    def _previewed(self, preview: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
+        """Decode B x M candidates, and count them."""
+        images = preview(tokens)
+        self._counter.decoder_calls += images.shape[0] * images.shape[1]
+        return images
 
 
 class CountedScorer(Counted):

@@ -39,6 +39,10 @@ class FastCache:
     keys: Tensor
     values: Tensor
 
+    def rows(self, rows: Tensor, stop: int) -> tuple[Tensor, Tensor]:
+        """Copies of the first ``stop`` tokens of the given rows (R,)."""
+        return self.keys[rows, :stop], self.values[rows, :stop]
+
 
 class FastAttention:
     """Attention with the norms of queries and keys in float32 and everything else in the weights' dtype."""
@@ -169,14 +173,29 @@ class FastSession:
         distinct, row = (part.to(labels.device) for part in labels.cpu().unique(return_inverse=True))  # U, R
         condition = net.condition(distinct)  # U D
         self.fast = fast
+        self.tokens = tokens
+        self.stop = 0  # tokens that the caches have
         self.condition = condition[row]
         modulations = torch.stack(net.modulations(condition))  # N 6 U 1 D
         modulations[:, 2:4] += 1  # the scales
         head = net.head_nm.ada_lin(condition).float().unflatten(-1, (2, 1, -1)).transpose(0, 1)  # 2 U 1 D
         head = head[:, row]  # 2 R 1 D
         head[0] += 1
-        self.stage, self.graphs = fast.place(modulations[:, :, row], head, tokens)
-        weakref.finalize(self, self.stage.give_back)
+        self._enter(modulations[:, :, row], head)
+
+    def _enter(self, modulations: Tensor, head: Tensor) -> None:
+        self.stage, self.graphs = self.fast.place(modulations, head, self.tokens)
+        self._leave = weakref.finalize(self, self.stage.give_back)
+
+    def reindex(self, rows: Tensor) -> None:
+        """Keep the given rows (R,) of the batch, with repetition."""
+        old = self.stage
+        self.condition = self.condition[rows]
+        kept = [cache.rows(rows, self.stop) for cache in old.caches]
+        self._leave()
+        self._enter(old.modulations[:, :, rows], old.head[:, rows])
+        for cache, (keys, values) in zip(self.caches, kept, strict=True):
+            cache.keys[:, : self.stop], cache.values[:, : self.stop] = keys, values
 
     @property
     def caches(self) -> list[FastCache]:
@@ -185,5 +204,6 @@ class FastSession:
 
     def logits(self, x: Tensor, start: int) -> Tensor:
         """Logits (R, L_k, V), float32, of one scale's tokens (R, L_k, D), from position ``start`` on."""
+        self.stop = start + x.shape[1]
         step = partial(self.fast.step, self.stage, start)
         return self.graphs.run((start, x.shape), step, x, x.shape[0] * x.shape[1])

@@ -20,7 +20,8 @@ from tts.config import SearchSettings
 from tts.errors import ScoreError, UsageError
 from tts.interfaces import Backbone, BackboneInfo, ImageScorer
 from tts.search import SearchResult, search
-from tts.strategies.strategy import Judges
+from tts.specs import StrategyRequest
+from tts.strategies.strategy import Judges, Strategy, no_argument, no_own_counts
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ def best_of_n(
     no judge, there is no score. Scored are the images in [0, 1] as they are decoded, before their conversion
     to 8 bits. Raises ``ScoreError`` for scores that are not finite.
     """
-    if counts is not None:
-        raise UsageError("strategy best-of-n has one number of images for all items; leave their own out")
+    no_own_counts(counts, "best-of-n")
     plain = replace(settings, candidates=(1,) * backbone.info.scales, decode=True)
     count = effective_images(backbone.info, settings, len(prefix))
     best: Best | None = None
@@ -106,3 +106,9 @@ def finished(best: Best, scales: int, decode: bool) -> SearchResult:
     numbers = torch.zeros((batch, scales), dtype=torch.int64)
     scores[:, -1], numbers[:, -1] = best.score.cpu(), best.number
     return SearchResult(best.tokens, best.images if decode else None, scores, numbers, {})
+
+
+def build(request: StrategyRequest) -> Strategy:
+    """Factory of rejection among whole images."""
+    no_argument(request, "best-of-n")
+    return best_of_n

@@ -1,41 +1,37 @@
-"""Strategies by name, and the options that each of them takes."""
+"""The strategy that a configuration names, and the options that it has no use for."""
 
 from __future__ import annotations
 
-from tts.config import BEST_OF_N, LSRS
+from typing import Any
+
 from tts.errors import UsageError
-from tts.sample_config import SampleConfig
-from tts.strategies.best_of_n import best_of_n
-from tts.strategies.strategy import Strategy, lsrs
-
-STRATEGIES: dict[str, Strategy] = {LSRS: lsrs, BEST_OF_N: best_of_n}
-
-UNUSED: dict[str, tuple[str, ...]] = {
-    LSRS: ("image_scorer",),
-    BEST_OF_N: (
-        "scorer",
-        "selector",
-        "top_k_select",
-        "temperature",
-        "start_scale",
-        "end_scale",
-        "candidates_of",
-        "trace",
-    ),
-}
-"""Fields of a configuration that a strategy has no use for."""
+from tts.manager import get_plugins
+from tts.resolve import load_factory, split_argument
+from tts.specs import StrategyRequest, StrategySpec
+from tts.strategies.strategy import Strategy
 
 
-def choose_strategy(config: SampleConfig) -> Strategy:
-    """The strategy of a configuration; refuses options that do not apply to it."""
-    name = config.strategy
-    if name not in STRATEGIES:
-        raise UsageError(f"unknown strategy {name!r}; use {' or '.join(STRATEGIES)}")
-    for field in UNUSED[name]:
-        if getattr(config, field) != getattr(SampleConfig, field):
-            takers = [other for other, unused in UNUSED.items() if field not in unused]
+def find_strategy(text: str) -> StrategySpec:
+    """The spec of ``name`` or ``name:argument``."""
+    return get_plugins().strategies.get(split_argument(text)[0])
+
+
+def check_strategy_options(config: Any, default: Any) -> StrategySpec:
+    """The spec of a configuration's strategy; refuses options that do not apply to it."""
+    spec = find_strategy(config.strategy)
+    for field in spec.refused:
+        if getattr(config, field) != getattr(default, field):
+            takers = [other.name for other, _ in get_plugins().strategies if field not in other.refused]
             raise UsageError(
-                f"--{field.replace('_', '-')} does not go with --strategy {name};"
+                f"--{field.replace('_', '-')} does not go with --strategy {spec.name};"
                 f" leave it out or pass --strategy {' or '.join(takers)}"
             )
-    return STRATEGIES[name]
+    return spec
+
+
+def build_strategy(text: str) -> Strategy:
+    """Build a strategy by name or ``name:argument``."""
+    name, argument = split_argument(text)
+    factory = load_factory(get_plugins().strategies, name)
+    strategy: Strategy = factory(StrategyRequest(argument))
+    return strategy

@@ -12,8 +12,10 @@ from typing import Protocol
 from torch import Tensor
 
 from tts.config import SearchSettings
+from tts.errors import UsageError
 from tts.interfaces import Backbone, ImageScorer, Scorer, Selector
 from tts.search import Observer, SearchResult, search
+from tts.specs import StrategyRequest
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class Strategy(Protocol):
         ...
 
 
+def no_own_counts(counts: Sequence[Sequence[int]] | None, name: str) -> None:
+    """Refuse numbers of candidates that differ within a batch, for strategies with one number for all."""
+    if counts is not None:
+        raise UsageError(f"strategy {name} has one number of candidates for all items; leave their own out")
+
+
 def lsrs(
     backbone: Backbone,
     judges: Judges,
@@ -58,3 +66,15 @@ def lsrs(
     """Latent scale rejection sampling (Algorithm 1); with one candidate everywhere the plain model."""
     scorer, selector, observers = judges.scorer, judges.selector, judges.observers
     return search(backbone, scorer, selector, settings, labels, seeds, observers, prefix, counts=counts)
+
+
+def build_lsrs(request: StrategyRequest) -> Strategy:
+    """Factory of latent scale rejection sampling."""
+    no_argument(request, "lsrs")
+    return lsrs
+
+
+def no_argument(request: StrategyRequest, name: str) -> None:
+    """Refuse a text after the colon."""
+    if request.argument is not None:
+        raise UsageError(f"strategy {name!r} takes no argument, got {request.argument!r}; leave it out")

@@ -16,7 +16,6 @@ from tts.backbones.var_adapter import VarBackbone
 from tts.config import SearchSettings
 from tts.evaluation import cost
 from tts.evaluation.cost import Cost, CostCounter, peak_memory, reset_peak_memory
-from tts.interfaces import SupportsReindex
 from tts.pipeline import Generator, Item, cross_items
 from tts.runinfo import describe_scorer
 from tts.scorers.likelihood import LikelihoodScorer
@@ -135,37 +134,27 @@ def test_counted_parts_still_say_who_they_are(digits_backbone: VarBackbone) -> N
     assert watched.backbone.weights_hash() == digits_backbone.weights_hash()
 
 
-def test_only_states_that_can_reindex_seem_to(fake_backbone: Any, fake_state: Any, make: Make) -> None:
-    class Branching(fake_state):  # type: ignore[misc]
-        def reindex(self, rows: torch.Tensor) -> None:
-            self.history, self.latent = self.history[rows], self.latent[rows]
-
-    counter = CostCounter()
-    for kind, can in ((fake_state, False), (Branching, True)):
-        backbone = counter.watch(replace(make(), backbone=fake_backbone(kind))).backbone
-        state = backbone.begin(torch.arange(3), 0.0)
-        assert isinstance(state, SupportsReindex) is can
-        if isinstance(state, SupportsReindex):
-            assert state.reindex(torch.tensor([0, 0, 1, 2, 2])) is None
-            assert state.logits().shape[0] == 5
-    assert counter.cost(0.0).transformer_passes == 5
-
-
-def test_a_reindexed_state_that_is_new_is_counted_too(
+def test_only_states_that_can_reindex_or_preview_seem_to(
     fake_backbone: Any, fake_state: Any, make: Make
 ) -> None:
-    class Branching(fake_state):  # type: ignore[misc]
-        def reindex(self, rows: torch.Tensor) -> Any:
-            new = Branching(self.backbone, torch.zeros(len(rows), dtype=torch.int64), 0.0)
-            return new if len(rows) != len(self.history) else self
+    class Plain:
+        def __init__(self, *given: Any) -> None:
+            self.state = fake_state(*given)
+
+        def logits(self) -> torch.Tensor:
+            return self.state.logits()
 
     counter = CostCounter()
-    state: Any = counter.watch(replace(make(), backbone=fake_backbone(Branching))).backbone.begin(
-        torch.arange(2), 0.0
-    )
-    assert state.reindex(torch.arange(2)) is state
-    state.reindex(torch.zeros(7, dtype=torch.int64)).logits()
-    assert counter.cost(0.0).transformer_passes == 7
+    for kind, can in ((Plain, False), (fake_state, True)):
+        backbone = counter.watch(replace(make(), backbone=fake_backbone(kind))).backbone
+        state: Any = backbone.begin(torch.arange(3), 0.0)
+        assert hasattr(state, "reindex") is hasattr(state, "preview") is can
+        if can:
+            state.reindex(torch.tensor([0, 0, 1, 2, 2]))
+            assert state.logits().shape[0] == 5
+            state.preview(torch.zeros(5, 4, 1, dtype=torch.int64))
+    assert counter.cost(0.0).transformer_passes == 5
+    assert counter.cost(0.0).decoder_calls == 20
 
 
 def test_without_a_generator_no_memory_is_known() -> None:

@@ -8,55 +8,77 @@ from typing import Any
 
 import pytest
 
+from tts.manager import get_plugins
 from tts.sample_config import SETTINGS, SampleConfig
+from tts.strategies.beam import Beam, BeamOptions
 from tts.strategies.best_of_n import best_of_n
-from tts.strategies.choose import STRATEGIES, UNUSED, choose_strategy
+from tts.strategies.choose import build_strategy, check_strategy_options
+from tts.strategies.particles import ParticleOptions, Particles
 from tts.strategies.strategy import lsrs
 
 Refused = Callable[..., AbstractContextManager[None]]
+NAMES = ("lsrs", "best-of-n", "beam", "particles")
+
+
+def check(config: SampleConfig) -> str:
+    return check_strategy_options(config, SampleConfig).name
 
 
 def test_a_name_gives_its_strategy() -> None:
-    assert choose_strategy(SampleConfig()) is lsrs
-    assert choose_strategy(SampleConfig(strategy="best-of-n", candidates="4", cfg=2.0)) is best_of_n
+    assert build_strategy("lsrs") is lsrs
+    assert build_strategy("best-of-n") is best_of_n
+    assert build_strategy("beam:2") == Beam(BeamOptions(2))
+    assert build_strategy("particles:ess=1") == Particles(ParticleOptions(ess=1.0))
+    assert check(SampleConfig(strategy="beam:2")) == "beam"
+    assert check(SampleConfig(strategy="best-of-n", candidates="4", cfg=2.0)) == "best-of-n"
 
 
 def test_every_strategy_says_what_it_has_no_use_for() -> None:
-    assert STRATEGIES.keys() == UNUSED.keys()
-    assert {name for unused in UNUSED.values() for name in unused} <= set(SETTINGS)
+    strategies = [spec for spec, _ in get_plugins().strategies]
+    assert [spec.name for spec in strategies] == list(NAMES)
+    assert {name for spec in strategies for name in spec.refused} <= set(SETTINGS)
 
 
 @pytest.mark.parametrize("name", ["", "best of n", "LSRS"])
 def test_an_unknown_strategy_is_refused(refused: Refused, name: str) -> None:
-    with refused(f"unknown strategy {name!r}; use lsrs or best-of-n"):
-        choose_strategy(SampleConfig(strategy=name))
+    with refused(f"unknown strategy {name!r}; ", "known: beam, best-of-n, lsrs, particles"):
+        check(SampleConfig(strategy=name))
+
+
+@pytest.mark.parametrize("strategy", ["lsrs:3", "best-of-n:x"])
+def test_a_strategy_without_options_takes_no_argument(refused: Refused, strategy: str) -> None:
+    name, _, argument = strategy.partition(":")
+    with refused(f"strategy {name!r} takes no argument, got {argument!r}; leave it out"):
+        build_strategy(strategy)
 
 
 @pytest.mark.parametrize(
-    ("strategy", "other", "changes"),
+    ("strategy", "others", "changes"),
     [
-        ("best-of-n", "lsrs", {"scorer": "likelihood"}),
+        ("best-of-n", "lsrs or beam or particles", {"scorer": "likelihood"}),
         ("best-of-n", "lsrs", {"selector": "softmax"}),
         ("best-of-n", "lsrs", {"top_k_select": 3}),
         ("best-of-n", "lsrs", {"temperature": 0.5}),
-        ("best-of-n", "lsrs", {"start_scale": 2}),
-        ("best-of-n", "lsrs", {"end_scale": 4}),
-        ("best-of-n", "lsrs", {"trace": True}),
+        ("best-of-n", "lsrs or beam or particles", {"start_scale": 2}),
+        ("best-of-n", "lsrs or beam or particles", {"end_scale": 4}),
+        ("best-of-n", "lsrs or beam or particles", {"trace": True}),
         ("lsrs", "best-of-n", {"image_scorer": "digits"}),
+        ("beam", "lsrs", {"selector": "softmax"}),
+        ("particles:ess=1", "lsrs", {"candidates_of": "0=4"}),
     ],
 )
-def test_options_of_the_other_strategy_are_refused(
-    refused: Refused, strategy: str, other: str, changes: dict[str, Any]
+def test_options_of_other_strategies_are_refused(
+    refused: Refused, strategy: str, others: str, changes: dict[str, Any]
 ) -> None:
     (name,) = changes
-    option = "--" + name.replace("_", "-")
-    with refused(f"{option} does not go with --strategy {strategy}; leave it out or pass --strategy {other}"):
-        choose_strategy(SampleConfig(strategy=strategy, **changes))
+    option, plain = "--" + name.replace("_", "-"), strategy.partition(":")[0]
+    words = f"{option} does not go with --strategy {plain}; leave it out or pass --strategy {others}"
+    with refused(words):
+        check(SampleConfig(strategy=strategy, **changes))
 
 
-@pytest.mark.parametrize("strategy", ["lsrs", "best-of-n"])
-def test_all_other_options_go_with_both(strategy: str) -> None:
+@pytest.mark.parametrize("strategy", NAMES)
+def test_all_other_options_go_with_all(strategy: str) -> None:
     changes = {"cfg": 2.0, "top_k": 5, "formats": ("npz",), "save_tokens": True, "randomize_scale": 2}
     more = {"candidates": "3", "dtype": "float16", "from_tokens": "x", "from_scale": 2, "chunk": 4}
-    config = SampleConfig(strategy=strategy, **changes, **more)
-    assert choose_strategy(config) is STRATEGIES[strategy]
+    assert check(SampleConfig(strategy=strategy, **changes, **more)) == strategy
