@@ -128,6 +128,11 @@ class Curves:
             lambda point: "best of N" + f", {judges[point.setting.image_scorer or '']}" * several,
         )
 
+    def other_strategies(self) -> list[ResultPoint]:
+        """Points of all strategies but LSRS and best-of-N, in the order of the sweep."""
+        known = (LSRS, BEST_OF_N)
+        return [point for point in self.in_context() if point.setting.strategy not in known]
+
     def _grouped(self, points: Sequence[ResultPoint], name: Callable[[ResultPoint], str]) -> list[Curve]:
         """Curves by M, the plain point first, of points with one name."""
         groups = group(points, name)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tts.evaluation.sweep.point import BEST_OF_N, Setting
+from tts.evaluation.sweep.point import BEST_OF_N, LSRS, Setting
 from tts.interfaces import BackboneInfo
 from tts.resolve import FALLBACK_SCORER
 from tts.specs import BackboneSpec
@@ -97,6 +97,13 @@ def _rule(setting: Setting) -> Iterator[_Part]:
         yield _Part(f"best-of-{setting.candidates}", f"best of {setting.candidates}")
         yield _Part(judge.id, f"by {judge.label}", judge.sure)
         return
+    if setting.strategy != LSRS:
+        yield _text(setting.strategy)
+        if setting.image_scorer is not None:
+            judge = _text(setting.image_scorer)
+            yield _Part(judge.id, f"by {judge.label}", judge.sure)
+        if setting.selector is None:
+            return
     yield _text(setting.selector or "")
     if setting.top_k_select is not None:
         yield _Part(f"k{setting.top_k_select}", f"k {setting.top_k_select}")

@@ -46,21 +46,22 @@ def selectors(sheet: Sheet) -> list[Table]:
 
 
 def strategies(sheet: Sheet) -> list[Table]:
-    """LSRS beside best-of-N: quality, and what an image takes."""
-    others = sheet.curves.best_of_n()
-    if not others:
+    """LSRS beside best-of-N and all other strategies: quality, and what an image takes."""
+    others, more = sheet.curves.best_of_n(), sheet.curves.other_strategies()
+    if not others and not more:
         return []
     rows = [
         ("plain" if p.plain else f"LSRS M = {p.candidates}", p) for p in sheet.curves.by_candidates().points
     ]
-    if not rows:
-        rows = [("plain", p) for p in others[0].points if p.plain]
+    if not rows and sheet.curves.plain:
+        rows = [("plain", sheet.curves.plain)]
     for curve in others:
         rows += [(f"{curve.name} = {p.candidates}", p) for p in curve.points if not p.plain]
+    rows += [(point.label, point) for point in more]
     m = measures
     wanted = (*sheet.quality, m.PASSES, m.SCORER_CALLS, m.DECODER_CALLS, m.JUDGED, m.SECONDS)
     heads = {"method": [name for name, _ in rows]}
-    said = "best of N judges finished images, LSRS maps of scales"
+    said = "best of N judges finished images, the others maps of scales"
     points = [point for _, point in rows]
     if sheet.favours(points):
         said += f"; {FAVOURED}"

@@ -15,13 +15,13 @@ from tts.building import DIGITS
 from tts.config import BEST_OF_N as BEST_OF_N
 from tts.config import LSRS as LSRS
 from tts.config import plan_candidates
-from tts.errors import UsageError
 from tts.interfaces import BackboneInfo, Selector
 from tts.resolve import FALLBACK_SCORER, split_argument
 from tts.sample_config import SampleConfig, search_settings
 from tts.search import effective_candidates
 from tts.specs import BackboneSpec
 from tts.strategies.best_of_n import effective_images
+from tts.strategies.choose import find_strategy
 
 NO_DRAW = ("greedy", "random")
 """Selectors that use neither a k nor a temperature."""
@@ -69,18 +69,17 @@ class Point:
 
 def canonical(config: SampleConfig, spec: BackboneSpec, info: BackboneInfo, selector: Selector) -> Point:
     """The point of a configuration, whose backbone and selector were built; defaults are filled in."""
-    if config.strategy not in (LSRS, BEST_OF_N):
-        raise UsageError(f"unknown strategy {config.strategy!r}; use {LSRS} or {BEST_OF_N}")
+    way = find_strategy(config.strategy)
     search = search_settings(config, info)
     counts, images = effective_candidates(info, search), effective_images(info, search)
-    whole, chosen = images > 1, max(counts) > 1
+    whole, chosen, selects = images > 1, max(counts) > 1, "selector" not in way.refused
     candidates, first, last = _span(search.candidates) if chosen else (str(images), None, None)
-    name = split_argument(config.selector)[0] if chosen else "greedy"
+    name = split_argument(config.selector)[0] if chosen and selects else "greedy"
     setting = Setting(
-        strategy=BEST_OF_N if whole else LSRS,
-        scorer=_scorer(config.scorer, spec) if chosen and selector.needs_scores else None,
+        strategy=config.strategy if whole or chosen else LSRS,
+        scorer=_scorer(config.scorer, spec) if chosen and (selector.needs_scores or not selects) else None,
         image_scorer=_image_scorer(config.image_scorer) if whole else None,
-        selector=config.selector if chosen else None,
+        selector=config.selector if chosen and selects else None,
         candidates=candidates,
         start_scale=first,
         end_scale=last,
@@ -93,7 +92,8 @@ def canonical(config: SampleConfig, spec: BackboneSpec, info: BackboneInfo, sele
         guidance=info.guidance.name,
     )
     scored = CANDIDATE_COST * sum(count for count in counts if count > 1)
-    return Point(setting, _config(config, setting), len(counts) * images + scored)
+    passes = len(counts) * images if way.name in (LSRS, BEST_OF_N) else sum(counts) * images  # one a path
+    return Point(setting, _config(config, setting), passes + scored)
 
 
 def _span(counts: tuple[int, ...]) -> tuple[str, int | None, int | None]:

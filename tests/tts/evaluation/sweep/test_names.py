@@ -58,6 +58,15 @@ def test_a_name_says_what_is_not_usual(
     assert (found.id, found.label) == (id_, label)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "slug"), [("beam:2", "beam-2"), ("particles:final=best,ess=1", "particles-final-best-ess-1")]
+)
+def test_strategies_are_named_with_a_hash(point: Any, info: BackboneInfo, strategy: str, slug: str) -> None:
+    found = name_of(point(strategy=strategy).setting, Defaults.of(SPEC, info))
+    assert re.fullmatch(f"{slug}-m8-st2-[0-9a-f]{{8}}", found.id)
+    assert found.label == f"{strategy} M 8 ST 2"
+
+
 def test_files_are_named_with_a_hash(point: Any, info: BackboneInfo) -> None:
     setting = point(candidates="2").setting
     names = [

@@ -62,6 +62,14 @@ def test_best_of_n_alone_still_has_the_plain_model(sweep: Any) -> None:
     assert column(tables(sweep)["strategies"], "method") == ["plain", "best of N = 2"]
 
 
+def test_other_strategies_stand_below(sweep: Any) -> None:
+    sweep.add()
+    sweep.add(candidates="8", **{**GREEDY, "strategy": "beam:2", "selector": None})
+    table = tables(sweep)["strategies"]
+    assert [name.partition(":")[0] for name in column(table, "method")] == ["plain", "beam"]
+    assert column(table, "method")[1].startswith("beam:2 M 8")
+
+
 def test_guidance_is_listed_for_each_way_to_choose(full_sweep: Any) -> None:
     table = tables(full_sweep)["cfg"]
     assert column(table, "method") == ["plain"] * 3 + ["M = 8"] * 3

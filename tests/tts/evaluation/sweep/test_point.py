@@ -75,6 +75,11 @@ def test_settings_that_make_no_difference_are_left_out(point: Any) -> None:
     whole = point(strategy="best-of-n", selector="softmax", start_scale=3, scorer="likelihood").setting
     assert (whole.strategy, whole.image_scorer, whole.candidates) == ("best-of-n", "digits", "8")
     assert unset(whole) == CHOICE - {"image_scorer"}
+    beam = point(strategy="beam:2", selector="softmax", temperature=3.0, image_scorer="x").setting
+    assert (beam.strategy, beam.scorer, beam.candidates, beam.start_scale) == ("beam:2", "learned", "8", 2)
+    assert unset(beam) == {"image_scorer", "selector", "top_k_select", "temperature"}
+    assert point(strategy="beam:2", selector="random").setting == beam  # which needs no scores itself
+    assert point(strategy="particles", candidates="1").setting == point(candidates="1").setting
 
 
 def test_a_list_that_is_a_span_becomes_one(point: Any) -> None:
@@ -91,6 +96,8 @@ def test_the_configuration_of_a_point_is_its_own_point(point: Any, info: Backbon
         {"candidates": "1,2,4,8", "selector": "topk", "cfg": 3.0},
         {"strategy": "best-of-n", "selector": "topk", "start_scale": 1, "temperature": 3.0},
         {"selector": "random", "scorer": "likelihood"},
+        {"strategy": "beam:2", "selector": "random", "temperature": 3.0},
+        {"strategy": "particles", "candidates": "1,8,4,2"},
     ):
         found = point(**changes)
         selector = build_selector(found.config.selector, found.config.top_k_select, found.config.temperature)
@@ -114,6 +121,7 @@ def test_more_candidates_weigh_more(point: Any) -> None:
     weights = [point(candidates=m).weight for m in ("1", "2", "32")]
     assert weights == sorted(set(weights))
     assert point(strategy="best-of-n", candidates="8").weight == 8 * point(candidates="1").weight
+    assert point(strategy="particles").weight > point().weight
     assert point(start_scale=1).weight > point(start_scale=2).weight > point(start_scale=4).weight
 
 
