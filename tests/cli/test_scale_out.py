@@ -67,6 +67,7 @@ def same_data(one: Path, other: Path) -> None:
     assert a.manifest.per_class == b.manifest.per_class
 
 
+@pytest.mark.slow
 def test_two_processes_of_torchrun_collect_and_sample(start: Popen, succeed: Any, tmp_path: Path) -> None:
     options = ("--per-class", 40, "--shard-items", 50)
     code, stdout, stderr = ended(
@@ -134,6 +135,7 @@ def test_a_signal_stops_in_good_order(
     assert set(stored) == {"tokens", "labels", "seeds"}
 
 
+@pytest.mark.slow
 def test_two_commands_into_one_folder_share_the_work(start: Popen, succeed: Any, tmp_path: Path) -> None:
     options = ("--per-class", 150, "--shard-items", 25, "--batch-size", 5)
     both = [start("collect", *options, "--out", tmp_path / "shared") for _ in range(2)]

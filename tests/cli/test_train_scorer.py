@@ -272,6 +272,7 @@ def losses(folder: Path) -> list[float]:
     return [loss for row in history for loss in (row["train_loss"], *row["loss"])]
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_does(
     succeed: Text, trained: Any, tts_environment: dict[str, str], tmp_path: Path
 ) -> None:

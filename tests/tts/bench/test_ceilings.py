@@ -56,7 +56,13 @@ def ran(sampler, candidates, depth=16, batch=24, decode=True):
     return counter
 
 
-@pytest.mark.parametrize(("sampler", "candidates"), CEILINGS)
+SLOW = [("exact", 128)]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "candidates"),
+    [pytest.param(*key, marks=[pytest.mark.slow] * (key in SLOW)) for key in CEILINGS],
+)
 def test_a_batch_stays_below_its_ceilings(sampler, candidates):
     found, (kernels, gigabytes, teraflops) = ran(sampler, candidates).count, CEILINGS[sampler, candidates]
     assert 0.9 * kernels < found.kernels <= kernels
@@ -74,7 +80,7 @@ def test_candidates_add_few_operations_and_bytes():
     assert more.bytes <= 30e9
 
 
-@pytest.mark.parametrize("sampler", ["exact", "fast"])
+@pytest.mark.parametrize("sampler", [pytest.param("exact", marks=pytest.mark.slow), "fast"])
 @pytest.mark.parametrize("many", [128, pytest.param(1024, marks=pytest.mark.slow)])
 def test_no_memory_grows_with_the_candidates(sampler, many):
     """At M = 1024 at most 5 % above M = 1."""

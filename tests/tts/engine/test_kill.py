@@ -75,6 +75,7 @@ def content(folder, without):
     return {name: (folder / name).read_bytes() for name in names(folder) if name not in without}
 
 
+@pytest.mark.slow
 def test_collection_survives_kills(processes, tmp_path):
     config = CollectConfig(per_class=300, shard_items=12, device="cpu", out=str(tmp_path / "killed"))
     assert torture(processes, config, tmp_path / "killed", KILLS, seed=4) >= 20
