@@ -124,6 +124,8 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
     scored = max(effective_candidates(model.info, settings)) > 1 and judged
     if scored or config.scorer != "auto":
         scorer = model.scorer(config.scorer, config.sampler, config.compile_parts)
+    if scored and scorer is None and "selector" in way.refused:
+        raise UsageError(f"strategy {way.name} needs a scorer; pass --scorer or --candidates 1")
     return Generator(
         backbone=model.form(config.sampler, config.compile_parts),
         scorer=scorer,
@@ -133,7 +135,7 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
         observers=get_plugins().observers(),
         randomize_scale=one_based(config, model.info, "randomize_scale"),
         image_scorer=model.image_scorer(config.image_scorer) if way.counts == IMAGES else None,
-        strategy=build_strategy(config.strategy),
+        strategy=build_strategy(config.strategy, model.info),
     )
 
 

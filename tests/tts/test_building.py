@@ -154,7 +154,7 @@ def test_a_backbone_of_other_images_needs_a_judge_by_name(refused: Refused, fake
         ({"randomize_scale": 5}, "randomize-scale 5 is out of range"),
         ({"device": "tpu"}, "unknown device"),
         ({"dtype": "int8"}, "unknown dtype"),
-        ({"strategy": "beam"}, "unknown strategy 'beam'"),
+        ({"strategy": "tree"}, "unknown strategy 'tree'"),
         ({"strategy": "best-of-n"}, "--scorer does not go with --strategy best-of-n"),
         ({"image_scorer": "digits"}, "--image-scorer does not go with --strategy lsrs"),
         ({"strategy": "best-of-n", "scorer": "auto", "image_scorer": "digit"}, "unknown image scorer"),

@@ -22,7 +22,7 @@ from torch import Tensor
 from tts.checks import check_logits
 from tts.config import SearchSettings, parse_scales
 from tts.errors import UsageError
-from tts.interfaces import Backbone, ScaleEvent
+from tts.interfaces import Backbone, BackboneInfo, ScaleEvent
 from tts.ranked import filtered
 from tts.sampling import Distribution
 from tts.search import SearchResult, Step, effective_candidates
@@ -58,6 +58,10 @@ class Beam:
     """Beam search with at most ``options.paths`` paths an image, from one at the first scale."""
 
     options: BeamOptions
+
+    def check(self, info: BackboneInfo) -> None:
+        """Refuse scales that a backbone does not have."""
+        self.options.prunes(info.scales)
 
     @torch.inference_mode()
     def __call__(

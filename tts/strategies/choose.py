@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tts.errors import UsageError
+from tts.interfaces import BackboneInfo
 from tts.manager import get_plugins
 from tts.resolve import load_factory, split_argument
 from tts.specs import StrategyRequest, StrategySpec
-from tts.strategies.strategy import Strategy
+from tts.strategies.strategy import Strategy, SupportsCheck
 
 
 def find_strategy(text: str) -> StrategySpec:
@@ -29,9 +30,11 @@ def check_strategy_options(config: Any, default: Any) -> StrategySpec:
     return spec
 
 
-def build_strategy(text: str) -> Strategy:
-    """Build a strategy by name or ``name:argument``."""
+def build_strategy(text: str, info: BackboneInfo | None = None) -> Strategy:
+    """Build a strategy by name or ``name:argument``; for a backbone it may refuse what does not fit that."""
     name, argument = split_argument(text)
     factory = load_factory(get_plugins().strategies, name)
     strategy: Strategy = factory(StrategyRequest(argument))
+    if info is not None and isinstance(strategy, SupportsCheck):
+        strategy.check(info)
     return strategy

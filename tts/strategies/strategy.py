@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
 from tts.config import SearchSettings
 from tts.errors import UsageError
-from tts.interfaces import Backbone, ImageScorer, Scorer, Selector
+from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, Selector
 from tts.search import Observer, SearchResult, search
 from tts.specs import StrategyRequest
 
@@ -29,7 +29,10 @@ class Judges:
 
 
 class Strategy(Protocol):
-    """A way to generate. An image depends on its label, seed and candidates, not on the batch."""
+    """A way to generate. An image depends on its label, seed and candidates, not on the batch.
+
+    A strategy may also offer what ``SupportsCheck`` says.
+    """
 
     def __call__(
         self,
@@ -45,6 +48,15 @@ class Strategy(Protocol):
 
         ``counts`` (B, K) are each image's numbers of candidates, if they are not the settings'.
         """
+        ...
+
+
+@runtime_checkable
+class SupportsCheck(Protocol):
+    """A strategy whose options do not go with every backbone."""
+
+    def check(self, info: BackboneInfo) -> None:
+        """Raise ``UsageError`` for options that do not fit a backbone, before anything is made."""
         ...
 
 
