@@ -7,7 +7,7 @@ from typing import Any
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo
 from tts.manager import get_plugins
-from tts.resolve import load_factory, split_argument
+from tts.resolve import build_part, split_argument
 from tts.specs import StrategyRequest, StrategySpec
 from tts.strategies.strategy import Strategy, SupportsCheck
 
@@ -33,8 +33,7 @@ def check_strategy_options(config: Any, default: Any) -> StrategySpec:
 def build_strategy(text: str, info: BackboneInfo | None = None) -> Strategy:
     """Build a strategy by name or ``name:argument``; for a backbone it may refuse what does not fit that."""
     name, argument = split_argument(text)
-    factory = load_factory(get_plugins().strategies, name)
-    strategy: Strategy = factory(StrategyRequest(argument))
+    strategy: Strategy = build_part(get_plugins().strategies, name, StrategyRequest(argument))
     if info is not None and isinstance(strategy, SupportsCheck):
         strategy.check(info)
     return strategy
