@@ -22,6 +22,7 @@ from tts.interfaces import (
     SupportsFastScorer,
 )
 from tts.manager import get_plugins
+from tts.owners import inherit
 from tts.pipeline import Generator
 from tts.resolve import (
     build_backbone,
@@ -70,7 +71,7 @@ class Model:
         if sampler != FAST or not isinstance(self.backbone, SupportsFastBackbone):
             return self.backbone
         compile_parts = self.compiles(sampler, compile_parts)
-        return _once(self.forms, compile_parts, partial(self.backbone.fast, compile_parts))
+        return _once(self.forms, compile_parts, partial(fast_backbone, self.backbone, compile_parts))
 
     def scorer(self, text: str, sampler: str = EXACT, compile_parts: bool | None = None) -> Scorer | None:
         """The scorer that a text names, built once, in the form of a sampler where it has one."""
@@ -139,7 +140,15 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
 
 def fast_form(scorer: Scorer | None, dtype: torch.dtype, compile_parts: bool) -> Scorer | None:
     """What a scorer offers for the fast sampler, or the scorer itself."""
-    return scorer.fast(dtype, compile_parts) if isinstance(scorer, SupportsFastScorer) else scorer
+    fast = scorer.fast(dtype, compile_parts) if isinstance(scorer, SupportsFastScorer) else scorer
+    return inherit(fast, scorer)
+
+
+def fast_backbone(backbone: SupportsFastBackbone, compile_parts: bool) -> Backbone:
+    """What a backbone offers for the fast sampler, with the same owner."""
+    quick = inherit(backbone.fast(compile_parts), backbone)
+    inherit(quick.info, backbone)
+    return quick
 
 
 def default_image_scorer(info: BackboneInfo, device: torch.device) -> ImageScorer:

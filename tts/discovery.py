@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distributions
 
+from tts import __version__
 from tts.errors import PluginError
 from tts.hookspecs import ENTRY_POINT_GROUP
 
 Load = Callable[[], object]
+
+TOOLKIT = "scalewise-tts"
+_PROJECT = re.compile(r"[A-Za-z0-9._-]*")
 
 
 @dataclass
@@ -70,11 +74,37 @@ def _entries(name: str, distribution: Distribution) -> Iterator[tuple[PluginEntr
         if not version:
             raise PluginError("the distribution has no readable METADATA; install it again")
         points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
+        conflict = version_conflict(distribution.requires or ())
     except Exception as error:  # whatever a damaged installation makes of its metadata
         yield PluginEntry(name, version or "", "entry_points.txt"), _failing(error)
         return
     for point in sorted(points, key=lambda point: point.name):
-        yield PluginEntry(name, version, point.name), point.load
+        load = _failing(PluginError(conflict)) if conflict else point.load
+        yield PluginEntry(name, version, point.name), load
+
+
+def version_conflict(requirements: Iterable[str]) -> str | None:
+    """Say which requirement of another version of the toolkit a distribution has, or ``None``.
+
+    Requirements of extras and of other systems do not count, nor does one that cannot be read: what it asks
+    for is pip's to check.
+    """
+    for text in requirements:
+        if _canonical(_PROJECT.match(text)[0]) != TOOLKIT:  # type: ignore[index]
+            continue
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        try:
+            wanted = Requirement(text)
+        except InvalidRequirement:
+            continue
+        applies = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        if applies and not wanted.specifier.contains(__version__, prereleases=True):
+            return (
+                f"requires {TOOLKIT}{wanted.specifier}, this is {TOOLKIT} {__version__};"
+                " install versions that go together"
+            )
+    return None
 
 
 def _failing(error: Exception) -> Load:

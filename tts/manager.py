@@ -20,6 +20,7 @@ import pluggy
 from tts import __version__, hookspecs
 from tts.discovery import Load, PluginEntry, installed
 from tts.errors import PluginError, RunError
+from tts.owners import Origin
 from tts.registry import BUILTIN_OWNER, Registry
 from tts.specs import (
     BackboneSpec,
@@ -119,6 +120,15 @@ class Plugins:
                 app.registered_groups += own.registered_groups
                 known.update(dict.fromkeys(entry.provides["command"], entry.label))
         self.check_strict()
+
+    def origin(self, registry: Registry[Any], name: str) -> Origin | None:
+        """Give the plugin and the hook that provide a name or alias, or ``None`` for a built-in."""
+        owner = registry.owner(name)
+        if owner == BUILTIN_OWNER:
+            return None
+        hook = next(hook for hook, own in self._registries.items() if own is registry)
+        label = next(entry.label for entry in self.entries if entry.owner == owner)
+        return Origin(label, hook, name)
 
     def observers(self) -> list[Callable[[ScaleEvent], None]]:
         """Give one callable for each plugin that implements ``tts_after_scale``."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from tts.checks import check_counts
+from tts.checks import check_counts, check_result
 from tts.config import SearchSettings
 from tts.errors import UsageError
 from tts.fitting import Fit, fitting
 from tts.interfaces import Backbone, ImageScorer, Scorer, Selector
 from tts.noise import random_tokens
+from tts.owners import titled
 from tts.search import Observer, SearchResult, effective_candidates
 from tts.strategies.strategy import Judges, Strategy, lsrs
 
@@ -98,6 +99,7 @@ class Generator:
         if any(item.candidates for item in items):
             counts = [item.candidates or settings.candidates for item in items]
         result = self.strategy(self.backbone, judges, settings, labels, seeds, maps, counts)
+        check_result(result, self.backbone.info, len(items), titled(self.strategy))
         if self.randomize_scale is None:
             return result
         return self._randomized(result, seeds, self.randomize_scale)

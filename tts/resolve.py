@@ -12,7 +12,8 @@ from tts.engine.launch import Launch
 from tts.errors import PluginError, UsageError
 from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, Selector
 from tts.manager import get_plugins
-from tts.registry import BUILTIN_OWNER, Registry
+from tts.owners import claim
+from tts.registry import Registry
 from tts.specs import (
     BackboneRequest,
     BackboneSpec,
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
     from tts.evaluation.features import FeatureExtractor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+METHODS = {
+    "backbone": ("info", "begin", "encode", "decode", "views", "weights_hash"),
+    "scorer": ("name", "score"),
+    "selector": ("name", "needs_scores", "select"),
+    "strategy": ("__call__",),
+    "features": ("name", "title", "dimensions", "image_size", "knows_labels", "extract", "describe"),
+    "image scorer": ("name", "score"),
+}
+"""What a built part of each kind must have."""
 
 FALLBACK_SCORER = "likelihood"
 """Ranks the candidates of a backbone for which no scorer was trained."""
@@ -93,8 +104,11 @@ def build_backbone(
     if own and weights:
         raise UsageError(f"--weights does not go with the converted folder {text!r}; leave it out")
     request = BackboneRequest(spec, device, dtype, weights or own, choose_options(spec, choices))
-    factory = load_attribute(spec.factory) if own else load_factory(get_plugins().backbones, spec.name)
-    backbone: Backbone = factory(request)
+    if own:
+        return spec, load_attribute(spec.factory)(request)
+    registry = get_plugins().backbones
+    backbone: Backbone = build_part(registry, spec.name, request)
+    claim(backbone.info, get_plugins().origin(registry, spec.name))
     return spec, backbone
 
 
@@ -104,12 +118,25 @@ def load_factory(registry: Registry[Any], name: str) -> Any:
     try:
         return load_attribute(spec.factory)
     except (ImportError, AttributeError) as error:
-        owner = registry.owner(name)
-        if owner == BUILTIN_OWNER:
+        origin = get_plugins().origin(registry, name)
+        if origin is None:
             raise
         raise PluginError(
-            f"{registry.kind} {name!r} of {owner} cannot be imported ({error}); reinstall or update it"
+            f"{registry.kind} {name!r} ({origin}) cannot be imported ({error}); reinstall or update it"
         ) from error
+
+
+def build_part(registry: Registry[Any], name: str, request: object) -> Any:
+    """Build what a registered name stands for; errors of a plugin's part can then say whose it is."""
+    factory, origin = load_factory(registry, name), get_plugins().origin(registry, name)
+    part = factory(request)
+    missing = [method for method in METHODS[registry.kind] if not hasattr(part, method)]
+    if origin is not None and missing:
+        raise PluginError(
+            f"{registry.kind} {name!r} ({origin}) was built as {type(part).__name__}, which has no"
+            f" {' and no '.join(missing)}; ask its author for an update"
+        )
+    return claim(part, origin)
 
 
 def split_argument(text: str) -> tuple[str, str | None]:
@@ -132,30 +159,29 @@ def build_scorer(text: str, spec: BackboneSpec, backbone: Backbone, device: torc
     is_file = Path(text).exists() or text.endswith((".safetensors", ".pth", ".pt"))
     if is_file and name not in scorers.names():
         name, argument = "learned", text
-    factory = load_factory(scorers, name)
-    scorer: Scorer = factory(ScorerRequest(backbone, device, argument))
+    scorer: Scorer = build_part(scorers, name, ScorerRequest(backbone, device, argument))
     return scorer
 
 
 def build_selector(text: str, top_k: int, temperature: float) -> Selector:
     """Build a selector by name or ``name:argument``."""
     name, argument = split_argument(text)
-    factory = load_factory(get_plugins().selectors, name)
-    selector: Selector = factory(SelectorRequest(top_k, temperature, argument))
+    request = SelectorRequest(top_k, temperature, argument)
+    selector: Selector = build_part(get_plugins().selectors, name, request)
     return selector
 
 
 def build_features(text: str, device: torch.device) -> FeatureExtractor:
     """Build a feature extractor by name or ``name:argument``."""
     name, argument = split_argument(text)
-    factory = load_factory(get_plugins().features, name)
-    extractor: FeatureExtractor = factory(FeatureRequest(device, argument))
+    request = FeatureRequest(device, argument)
+    extractor: FeatureExtractor = build_part(get_plugins().features, name, request)
     return extractor
 
 
 def build_image_scorer(text: str, info: BackboneInfo, device: torch.device) -> ImageScorer:
     """Build a judge of whole images by name or ``name:argument``."""
     name, argument = split_argument(text)
-    factory = load_factory(get_plugins().image_scorers, name)
-    scorer: ImageScorer = factory(ImageScorerRequest(info.classes, info.image_size, device, argument))
+    request = ImageScorerRequest(info.classes, info.image_size, device, argument)
+    scorer: ImageScorer = build_part(get_plugins().image_scorers, name, request)
     return scorer

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from tts.checks import check_counts, check_logits, check_shape
+from tts.checks import check_counts, check_floats, check_images, check_logits, check_shape
 from tts.config import SearchSettings
 from tts.errors import ScoreError, ShapeError
 from tts.fast.compiling import compiled_mix
@@ -29,6 +29,7 @@ from tts.interfaces import (
     no_previews,
 )
 from tts.noise import mixed, selection_uniforms, token_uniforms
+from tts.owners import titled
 from tts.ranked import filtered
 from tts.sampling import Distribution
 
@@ -138,11 +139,18 @@ def search(
                     trace[scale] = choice.scores
         state.commit(tokens)
         chosen.append(tokens)
-    images = state.decode() if settings.decode else None
+    images = decoded(state, info, shape[0]) if settings.decode else None
     traced = {scale: scores.cpu() for scale, scores in trace.items()}
     return SearchResult(
         torch.cat(chosen, dim=1).cpu(), images, winner_scores.cpu(), winner_index.cpu(), traced
     )
+
+
+def decoded(state: BackboneState, info: BackboneInfo, batch: int) -> Tensor:
+    """The images (B, 3, S, S) of a state, checked."""
+    images = state.decode()
+    check_images(images, info, batch, f"{titled(info)} images")
+    return images
 
 
 @dataclass(frozen=True)
@@ -210,7 +218,8 @@ class Step:
     ) -> Tensor:
         """Scores (N, m), checked, of the candidates (B, m, L_k) of the images ``rows`` (N,)."""
         info, (latent, maps) = self.info, self.proposed(tokens)
-        check_shape(maps, (*tokens.shape[:2], info.channels, info.grid, info.grid), f"{info.name} proposals")
+        shape = (*tokens.shape[:2], info.channels, info.grid, info.grid)
+        check_floats(maps, shape, f"{titled(info)} proposals")
         log_probs = distribution.log_prob(tokens)
         latent = None if latent is None else latent[rows]
         proposals = Proposals(
@@ -223,10 +232,10 @@ class Step:
             partial(self.previews, tokens, rows) if hasattr(self.state, "preview") else no_previews,
         )
         scores = scorer.score(proposals)
-        check_shape(scores, tuple(proposals.tokens.shape[:2]), f"scores of {scorer.name}")
+        check_shape(scores, tuple(proposals.tokens.shape[:2]), f"scores of {titled(scorer)}")
         if not torch.isfinite(scores).all():
             raise ScoreError(
-                f"scorer {scorer.name} gave a score that is not finite at scale {self.scale + 1};"
+                f"scorer {titled(scorer)} gave a score that is not finite at scale {self.scale + 1};"
                 " check its weights, or run in --dtype float32"
             )
         return scores.float()
@@ -244,7 +253,8 @@ class Step:
         most = self.settings.chunk_bytes // (BYTES_PER_PIXEL * size**2 * tokens.shape[0])
         parts = [state.preview(part)[rows] for part in tokens.split(max(1, most), dim=1)]
         images = torch.cat(parts, dim=1)
-        check_shape(images, (images.shape[0], tokens.shape[1], 3, size, size), f"{self.info.name} previews")
+        shape = (images.shape[0], tokens.shape[1], 3, size, size)
+        check_floats(images, shape, f"{titled(self.info)} previews")
         return images
 
     def select(
@@ -270,9 +280,9 @@ class Step:
 
         uniforms = selection_uniforms(seeds, self.settings.stream, self.scale, count)
         index = selector.select(SelectionContext(self.scale, labels, scores, uniforms, tokens, maps))
-        check_shape(index, (scores.shape[0],), f"choice of {selector.name}")
+        check_shape(index, (scores.shape[0],), f"choice of {titled(selector)}")
         if index.dtype != torch.int64 or bool(((index < 0) | (index >= count)).any()):
-            raise ShapeError(f"selector {selector.name} must choose int64 indices from 0 to {count - 1}")
+            raise ShapeError(f"selector {titled(selector)} must choose int64 indices from 0 to {count - 1}")
         for observer in observers:
             observer(ScaleEvent(self.scale, labels, seeds, scores, index, tokens))
         return index

@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.main import get_group
 
+import tts
 from tts.discovery import PluginEntry
 from tts.errors import PluginError, RunError
 from tts.manager import HOOKS, Plugins, get_plugins
@@ -179,6 +180,57 @@ def test_damaged_metadata_breaks_one_plugin_only(install: Install) -> None:
     assert "bad-plugin 1.0, entry entry_points.txt: TypeError" in reason_of(plugins, "bad-plugin")
     assert "METADATA" in reason_of(plugins, "unknown")
     assert plugins.scorers.owner("good") == "good-plugin:main"
+
+
+def requiring(info: Path, *requirements: str) -> None:
+    """Add ``Requires-Dist`` lines to a distribution."""
+    lines = "".join(f"Requires-Dist: {requirement}\n" for requirement in requirements)
+    (info / "METADATA").write_text((info / "METADATA").read_text() + lines)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "wanted"),
+    [
+        ("scalewise-tts>=99", ">=99"),
+        ("Scalewise_TTS (>=99)", ">=99"),
+        ("scalewise.tts[demo]<0.0.1,!=5", "!=5,<0.0.1"),
+        ("scalewise-tts==99.*; python_version >= '3.0'", "==99.*"),
+    ],
+)
+def test_a_plugin_of_another_version_is_broken(install: Install, requirement: str, wanted: str) -> None:
+    requiring(install("bad-plugin", "1 / 0"), "numpy>=1", requirement)
+    requiring(install("good-plugin", GOOD), f"scalewise-tts>=0,<=99,=={tts.__version__}")
+    plugins = get_plugins()
+    assert reason_of(plugins, "bad-plugin") == (
+        f"bad-plugin 1.0, entry main: requires scalewise-tts{wanted}, this is scalewise-tts"
+        f" {tts.__version__}; install versions that go together"
+    )
+    assert plugins.scorers.owner("good") == "good-plugin:main"
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        "scalewise-tts",
+        "scalewise-tts-extras>=99",
+        "scalewise-tts>=99; extra == 'new'",
+        "scalewise-tts>=99; python_version < '3.0'",
+        "scalewise-tts @ https://example.org/scalewise.zip",
+        "scalewise-tts >= ninety",
+        "other>=99",
+    ],
+)
+def test_other_requirements_do_not_count(install: Install, requirement: str) -> None:
+    requiring(install("good-plugin", GOOD), requirement)
+    assert entry_of(get_plugins(), "good-plugin").ok
+
+
+@pytest.mark.parametrize("source", [source for source, _ in BROKEN.values()], ids=BROKEN.keys())
+def test_a_reason_names_distribution_version_and_place(install: Install, source: str) -> None:
+    install("bad-plugin", source)
+    owner, place, *_ = reason_of(get_plugins(), "bad-plugin").replace(": ", ", ").split(", ")
+    assert owner == "bad-plugin 1.0"
+    assert place == "entry main" or place in HOOKS
 
 
 def test_a_name_of_two_plugins_is_an_error_at_use(install: Install) -> None:

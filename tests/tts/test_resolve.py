@@ -281,6 +281,8 @@ def test_parts_of_plugins_get_their_argument(install, digits_backbone):
             return [SelectorSpec("acme-select", "acme_parts:Part", "s", argument="X")]
 
         class Part:
+            name, needs_scores, score, select = "acme", True, None, None
+
             def __init__(self, request):
                 self.request = request
         """,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tts.errors import ShapeError, UsageError
+from tts.owners import titled
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ def check_features(found: Features, extractor: FeatureExtractor, images: int) ->
     """Refuse features of the wrong shape, and features that are not finite numbers."""
     if tuple(found.pool.shape) != (images, extractor.dimensions):
         raise ShapeError(
-            f"features of {extractor.name} must have shape {(images, extractor.dimensions)},"
+            f"features of {titled(extractor)} must have shape {(images, extractor.dimensions)},"
             f" got {tuple(found.pool.shape)}"
         )
     for part in (found.pool, found.spatial, found.logits):
         if part is not None and not bool(part.isfinite().all()):
             raise UsageError(
-                f"{extractor.name} gave features that are not finite; check its weights and the images"
+                f"{titled(extractor)} gave features that are not finite; check its weights and the images"
             )

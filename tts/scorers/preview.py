@@ -7,8 +7,10 @@ from typing import Any
 from einops import rearrange, repeat
 from torch import Tensor
 
+from tts.checks import check_shape
 from tts.errors import UsageError
 from tts.interfaces import ImageScorer, Proposals
+from tts.owners import titled
 from tts.resolve import build_image_scorer
 from tts.specs import ScorerRequest
 
@@ -27,6 +29,7 @@ class PreviewScorer:
         batch, count = images.shape[:2]
         labels = repeat(proposals.labels, "b -> (b m)", m=count)
         scores = self.judge.score(rearrange(images, "b m c h w -> (b m) c h w"), labels)
+        check_shape(scores, (batch * count,), f"scores of {titled(self.judge)}")
         return rearrange(scores, "(b m) -> b m", b=batch)
 
     def describe(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tts.checks import check_floats
+from tts.owners import titled
 from tts.scorers.pair_data import Batch, PairData
 from tts.scorers.pair_scores import PairScores
 from tts.scorers.parallel import Part, PartDropout, cut
@@ -71,4 +73,6 @@ class Stepper:
     def _loss(self, real: Tensor, generated: Tensor, part: Part) -> Tensor:
         if part.borrowed:  # no loss of a single pair, which a plugin's may not know how to take
             return (real.sum() + generated.sum()) * 0
-        return self.loss(real.flatten(), generated.flatten())
+        loss = self.loss(real.flatten(), generated.flatten())
+        check_floats(loss, (), f"loss {titled(self.loss)}")
+        return loss

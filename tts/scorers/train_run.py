@@ -20,6 +20,7 @@ from tts.errors import CheckpointError, UsageError
 from tts.interfaces import Backbone
 from tts.io import ensure_writable_dir, read_json
 from tts.manager import get_plugins
+from tts.owners import claim
 from tts.resolve import build_backbone, find_backbone, torch_device
 from tts.runinfo import environment
 from tts.scorers.resume import (
@@ -110,8 +111,9 @@ def _train(config: TrainConfig, job: Job, launch: Launch, progress: Progress) ->
 def _check(config: TrainConfig) -> Loss:
     """Refuse what can be refused before anything is loaded; gives the loss."""
     check(config)
-    loss: Loss = load_attribute(get_plugins().losses.get(config.loss).target)
-    return loss
+    losses = get_plugins().losses
+    loss: Loss = load_attribute(losses.get(config.loss).target)
+    return claim(loss, get_plugins().origin(losses, config.loss))
 
 
 def _beginning(config: TrainConfig, launch: Launch) -> str:

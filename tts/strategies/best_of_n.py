@@ -19,6 +19,7 @@ from tts.checks import check_shape
 from tts.config import SearchSettings
 from tts.errors import ScoreError, UsageError
 from tts.interfaces import Backbone, BackboneInfo, ImageScorer
+from tts.owners import titled
 from tts.search import SearchResult, search
 from tts.specs import StrategyRequest
 from tts.strategies.strategy import Judges, Strategy, no_argument, no_own_counts
@@ -89,11 +90,11 @@ def judged(result: SearchResult, scorer: ImageScorer | None, labels: Tensor, num
         raise UsageError("strategy best-of-n needs an image scorer; pass --image-scorer or --candidates 1")
     assert result.images is not None
     scores = scorer.score(result.images, labels)
-    check_shape(scores, tuple(labels.shape), f"scores of {scorer.name}")
+    check_shape(scores, tuple(labels.shape), f"scores of {titled(scorer)}")
     if not torch.isfinite(scores).all():
         raise ScoreError(
-            f"image scorer {scorer.name} gave a score that is not finite for image {number + 1} of an item;"
-            " check its weights, or run in --dtype float32"
+            f"image scorer {titled(scorer)} gave a score that is not finite for image {number + 1}"
+            " of an item; check its weights, or run in --dtype float32"
         )
     numbers = torch.full(labels.shape, number, dtype=torch.int64)
     return Best(result.tokens, result.images, scores.float(), numbers)

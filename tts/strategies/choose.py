@@ -6,7 +6,7 @@ from typing import Any
 
 from tts.errors import UsageError
 from tts.manager import get_plugins
-from tts.resolve import load_factory, split_argument
+from tts.resolve import build_part, split_argument
 from tts.specs import StrategyRequest, StrategySpec
 from tts.strategies.strategy import Strategy
 
@@ -32,6 +32,5 @@ def check_strategy_options(config: Any, default: Any) -> StrategySpec:
 def build_strategy(text: str) -> Strategy:
     """Build a strategy by name or ``name:argument``."""
     name, argument = split_argument(text)
-    factory = load_factory(get_plugins().strategies, name)
-    strategy: Strategy = factory(StrategyRequest(argument))
+    strategy: Strategy = build_part(get_plugins().strategies, name, StrategyRequest(argument))
     return strategy

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo, BackboneState
-from tts.search import SearchResult
+from tts.search import SearchResult, decoded
 
 
 class Paths:
@@ -65,7 +65,7 @@ class Paths:
         """The result of one path (B,) of each image."""
         if self.count > 1:
             self.keep(best[:, None])
-        images = self.state.decode() if decode else None
+        images = decoded(self.state, self.info, self.images) if decode else None
         trace = {scale: scores.cpu() for scale, scores in self.trace.items()}
         return SearchResult(
             torch.cat(self.tokens, dim=1).cpu(), images, self.scores.cpu(), self.index.cpu(), trace
