@@ -109,7 +109,7 @@ def test_the_tutorial_works_as_written(shell: Shell) -> None:
     assert re.search(r"tts-score-smooth +0\.1\.0 +ok +scorer: smooth\n", said)
     assert "2 passed" in said
     made = shell.folder / "smooth"
-    assert len(list(made.rglob("*.png"))) == 4
+    assert len(list((made / "images").rglob("*.png"))) == 4
     record = json.loads((made / "run.json").read_text())
     assert record["scorer"] == {"name": "smooth"}
     assert "tts-score-smooth 0.1.0" in record["environment"]["plugins"]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from shlex import quote
 from string import Template
 
 from tts import __version__
@@ -58,7 +59,12 @@ def write_package(
     texts = render(kind, values(names, kind, author, license_name), LICENSES[license_name])
     write_folder(folder, texts)
     commands = tuple(Template(command).substitute(part=names.part) for command in kind.commands)
-    steps = (f"cd {folder}", 'python -m pip install --editable ".[test]"', "python -m pytest", *commands)
+    steps = (
+        f"cd {quote(str(folder))}",
+        'python -m pip install --editable ".[test]"',
+        "python -m pytest",
+        *commands,
+    )
     return Written(
         str(folder), name, names.module, kind.name, kind.hook, names.part, tuple(sorted(texts)), steps
     )
