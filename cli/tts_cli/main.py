@@ -18,6 +18,7 @@ from tts_cli.grid import grid
 from tts_cli.group import RootGroup
 from tts_cli.list import list_names
 from tts_cli.pack import pack
+from tts_cli.plugin import plugin
 from tts_cli.plugins import show_plugins
 from tts_cli.report import report
 from tts_cli.sample import sample
@@ -44,7 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 # Commands that have commands of their own; the help page shows them last.
-GROUPS: dict[str, typer.Typer] = {"data": data}
+GROUPS: dict[str, typer.Typer] = {"data": data, "plugin": plugin}
 
 app = typer.Typer(
     name="tts",

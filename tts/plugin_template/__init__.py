@@ -1,0 +1,1 @@
+"""Packages to start a plugin from: what ``tts plugin new`` writes. Imports no torch."""
