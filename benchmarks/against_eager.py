@@ -5,7 +5,8 @@ gate comes first: with the most probable token everywhere, all float32 arms must
 precision must give nearly the same logits. Then every arm runs in rounds of random order, the baseline
 (``benchmarks/eager.py``) twice, which shows the noise. Ratios are those of a round. Figures go to
 ``benchmarks/results/against_eager.json``. ``--compiled`` adds the baseline with half weights and compiled
-blocks, ``--reference-repo PATH`` the authors' sampler from a checkout of theirs. On a GPU:
+blocks and the fast sampler with compiled parts, ``--reference-repo PATH`` the authors' sampler from a
+checkout of theirs. On a GPU:
 ``python benchmarks/against_eager.py --device cuda --depth 30 --batch 24 --half float16 --candidates 4 128``.
 """
 
@@ -57,12 +58,14 @@ class Bench:
         network = UntrainedScorer(False, torch.float32, self.device).network
         return EagerSampler(backbone.transformer, backbone.tokenizer, network, dtype)
 
-    def ours(self, backbone: VarBackbone, sampler: str, scorer: Scorer) -> Arm:
+    def ours(self, backbone: VarBackbone, sampler: str, scorer: Scorer, compile_parts: bool = False) -> Arm:
         """A sampler of this project."""
 
         def run(count: int = 1, top_k: int = TOP_K) -> Tensor:
             counts = (1, *[count] * (backbone.info.scales - 1))
-            settings = SearchSettings(counts, cfg=CFG, top_k=top_k, top_p=TOP_P, sampler=sampler)
+            settings = SearchSettings(
+                counts, cfg=CFG, top_k=top_k, top_p=TOP_P, sampler=sampler, compiled=compile_parts
+            )
             images = search(backbone, scorer, GreedySelector(), settings, self.labels, self.labels).images
             assert images is not None
             return images
@@ -89,6 +92,11 @@ class Bench:
         arms[f"fast {options.half}"] = self.ours(halved.fast(), "fast", fused)
         if options.compiled:
             arms[f"eager {options.half} compiled"] = baseline(compiled(eager[half]), self.labels)
+            fast = halved.fast(True)
+            self.gate_half(whole, fast)
+            judge = UntrainedScorer(True, half, self.device, compile_blocks=True)
+            scorer = plain if self.device.type == "cpu" else judge
+            arms[f"fast {options.half} compiled"] = self.ours(fast, "fast", scorer, True)
         if options.reference_repo:
             arms["reference"] = baseline(ReferenceSampler(options.reference_repo, whole, half), self.labels)
         return arms
