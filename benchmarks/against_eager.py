@@ -163,7 +163,10 @@ def options_of(description: str | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.rounds < 2:
+        parser.error(f"rounds {options.rounds} must be at least 2; 15 give an interval that means something")
+    return options
 
 
 def main() -> None:
