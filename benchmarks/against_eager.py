@@ -5,7 +5,8 @@ gate comes first: with the most probable token everywhere, all float32 arms must
 precision must give nearly the same logits. Then every arm runs in rounds of random order, the baseline
 (``benchmarks/eager.py``) twice, which shows the noise. Ratios are those of a round. Figures go to
 ``benchmarks/results/against_eager.json``. ``--compiled`` adds the baseline with half weights and compiled
-blocks, and the fast sampler with all of ``--compile``, ``--reference-repo PATH`` the authors' sampler from a checkout of theirs. On a GPU:
+blocks and the fast sampler with compiled parts, ``--reference-repo PATH`` the authors' sampler from a
+checkout of theirs. On a GPU:
 ``python benchmarks/against_eager.py --device cuda --depth 30 --batch 24 --half float16 --candidates 4 128``.
 """
 
@@ -162,7 +163,10 @@ def options_of(description: str | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.rounds < 2:
+        parser.error(f"rounds {options.rounds} must be at least 2; 15 give an interval that means something")
+    return options
 
 
 def main() -> None:
