@@ -30,8 +30,14 @@ def test_every_hook_stands_in_the_guide_with_its_exact_signature(hook):
     [
         "README.md",
         "plugins/README.md",
+        "plugins/tts-backbone-tiny/README.md",
+        "plugins/tts-score-classifier/README.md",
+        "plugins/tts-score-clip/README.md",
+        "plugins/tts-select-accept/README.md",
+        "plugins/tts-select-density/README.md",
         "docs/long-runs.md",
         "docs/evaluation.md",
+        "docs/method.md",
         "tts/embedded/MODEL_CARD.md",
     ],
 )

@@ -13,6 +13,7 @@ from tts.interfaces import SupportsFastBackbone, SupportsReindex
 from tts.search import search
 from tts.selectors import greedy
 from tts.specs import SelectorRequest
+from tts.testing import check_backbone
 
 LABELS = torch.tensor([3, 7, 0])
 COUNT = 5
@@ -33,6 +34,11 @@ def candidates():
         torch.randint(SPEC.codebook_size, (len(LABELS), COUNT, side * side), generator=generator)
         for side in SPEC.schedule
     ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_conformance_kit_agrees(make, dtype):
+    check_backbone(make(dtype=dtype), tolerance=1e-4 if dtype == torch.float32 else 0.05)
 
 
 def states(backbone, candidates, cfg):

@@ -14,6 +14,7 @@ from tts_score_classifier_models import Preprocessing, build, hash_weights
 
 from tts.errors import UsageError
 from tts.specs import ImageScorerRequest
+from tts.testing import check_image_scorer
 
 CPU = torch.device("cpu")
 
@@ -53,6 +54,10 @@ def test_the_score_is_the_log_probability_of_the_label(fake_timm):
     expected = (torch.tensor([0.2, 0.5, 0.9]) / 0.5).log_softmax(0)[[2, 0]]
     torch.testing.assert_close(scorer.score(images, torch.tensor([2, 0])), expected)
     assert scorer.describe() == {"model": "timm:mean", "sha256": hashlib.sha256().hexdigest()}
+
+
+def test_the_contract_is_kept(fake_timm):
+    check_image_scorer(build(request("timm:mean")), classes=3)
 
 
 def test_the_hash_is_that_of_the_weights():

@@ -15,6 +15,7 @@ from tts_score_clip_options import DIGIT_NAMES, Options
 
 from tts.errors import UsageError
 from tts.specs import ImageScorerRequest
+from tts.testing import check_image_scorer
 
 transformers = pytest.importorskip("transformers")
 
@@ -43,6 +44,12 @@ def own_logits(folder, model, pixels, texts, **padding):
     encoded = transformers.AutoTokenizer.from_pretrained(folder)(texts, return_tensors="pt", **padding)
     with torch.no_grad():
         return model(pixel_values=(pixels - MEAN) / STD, **encoded).logits_per_image
+
+
+@pytest.mark.parametrize("mode", ["similarity", "probability"])
+def test_the_contract_is_kept(clip, names, mode):
+    folder, _ = clip
+    check_image_scorer(build(request(f"{folder},classes={names},mode={mode}")), classes=3, image_size=8)
 
 
 def test_similarity_is_the_models_own_logit(clip, names):

@@ -8,6 +8,7 @@ from tts_select_accept import accept
 
 import tts
 from tts.errors import UsageError
+from tts.testing import check_selector
 
 
 def choose(scores, argument=None):
@@ -17,6 +18,11 @@ def choose(scores, argument=None):
         1, empty[:, 0], scores, empty, lambda: empty[..., None].long(), lambda: empty
     )
     return accept(tts.SelectorRequest(argument=argument)).select(context).tolist()
+
+
+@pytest.mark.parametrize("argument", [None, "-1.5"])
+def test_the_contract_is_kept(argument):
+    check_selector(accept(tts.SelectorRequest(argument=argument)))
 
 
 def test_the_first_candidate_above_the_threshold_is_kept():

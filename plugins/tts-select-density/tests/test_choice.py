@@ -13,6 +13,7 @@ import tts
 from tts.errors import ScoreError, UsageError
 from tts.noise import selection_uniforms
 from tts.noise_streams import Stream
+from tts.testing import check_selector
 
 MANY = 20_000
 COUNT = 6
@@ -43,6 +44,13 @@ def chi_square(choice, expected):
     counts, wanted = choice.bincount(minlength=len(expected)).double(), expected.double() * len(choice)
     assert counts[wanted == 0].sum() == 0
     return float(((counts - wanted)[wanted > 0].square() / wanted[wanted > 0]).sum())
+
+
+@pytest.mark.parametrize(
+    "argument", [None, "mode=random", "mode=scales", "space=tokens", "k=1", "weight=0.5"]
+)
+def test_the_contract_is_kept(argument):
+    check_selector(build(tts.SelectorRequest(argument=argument)))
 
 
 @pytest.mark.parametrize("k", [3, COUNT])
