@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,13 @@ pytestmark = pytest.mark.slow
 
 PLUGINS = Path(__file__).parent.parent / "plugins"
 NAMES = sorted(path.parent.name for path in PLUGINS.glob("*/pyproject.toml"))
+PROVIDES = {
+    "tts-backbone-tiny": {"backbone": ["tiny"]},
+    "tts-score-classifier": {"image scorer": ["classifier"]},
+    "tts-score-clip": {"image scorer": ["clip"]},
+    "tts-select-accept": {"selector": ["accept"]},
+    "tts-select-density": {"selector": ["density"]},
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -27,6 +35,8 @@ def test_a_package_installs_and_passes_its_tests(name: str, tmp_path: Path) -> N
     done = subprocess.run(tests, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
-    plugins = [sys.executable, "-m", "tts_cli", "plugins"]
+    plugins = [sys.executable, "-m", "tts_cli", "plugins", "--json"]
     listed = subprocess.run(plugins, env=environment, capture_output=True, text=True, check=True).stdout
-    assert name in listed
+    (entry,) = (entry for entry in json.loads(listed) if entry["distribution"] == name)
+    assert entry["ok"], entry["reason"]
+    assert {kind: names for kind, names in entry["provides"].items() if names} == PROVIDES[name]
