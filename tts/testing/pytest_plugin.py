@@ -68,7 +68,10 @@ class TtsCli:
                 return _process(words, folders)
             for folder in reversed(folders):
                 patch.syspath_prepend(folder)
-            return _here(words)
+            try:
+                return _here(words)
+            finally:
+                _forget(folders)
 
 
 def _process(args: list[str], path: list[str]) -> CliResult:
@@ -82,6 +85,15 @@ def _process(args: list[str], path: list[str]) -> CliResult:
         check=False,
     )
     return CliResult(done.returncode, done.stdout, done.stderr)
+
+
+def _forget(folders: list[str]) -> None:
+    """Drop modules that came from these folders, so that another test's of the same name can load."""
+    roots = [os.path.join(os.path.realpath(folder), "") for folder in folders]
+    for name, module in list(sys.modules.items()):
+        file = os.path.realpath(getattr(module, "__file__", None) or "")
+        if any(file.startswith(root) for root in roots):
+            del sys.modules[name]
 
 
 def _here(args: list[str]) -> CliResult:

@@ -81,6 +81,7 @@ def test_the_command_line_runs_here(tts_cli: TtsCli, site: Path, tmp_path: Path)
     done = tts_cli("list", path=[site])
     assert done.exit_code == 0
     assert "acme-sum" in done.stdout
+    assert "acme" not in sys.modules
     assert "acme-sum" not in tts_cli("list").stdout
     assert "acme-sum" not in tts_cli("list", path=[site], plugins=()).stdout
     done = tts_cli("sample", "--labels", 1, "--out", "out", cwd=tmp_path, plugins=())
