@@ -37,7 +37,15 @@ def acme(install: Install, tts: Tts) -> Tts:
 
 def test_json_holds_specs_and_owners(acme: Tts) -> None:
     result = json.loads(acme("list", "--json").stdout)
-    assert list(result) == ["backbones", "scorers", "selectors", "losses", "features", "image_scorers"]
+    assert list(result) == [
+        "backbones",
+        "scorers",
+        "selectors",
+        "strategies",
+        "losses",
+        "features",
+        "image_scorers",
+    ]
     owners = {spec["name"]: spec["owner"] for kind in result.values() for spec in kind}
     assert owners["inception"] == owners["digits"] == "scalewise-tts"
     assert owners["var-d30"] == owners["learned"] == owners["greedy"] == owners["pairwise"] == "scalewise-tts"

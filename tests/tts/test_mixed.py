@@ -258,5 +258,5 @@ def test_items_with_a_choice_need_a_scorer(generator, refused):
 
 
 def test_whole_images_have_one_number_for_all(generator, items, refused):
-    with refused("best-of-n has one number of images", kind=UsageError):
+    with refused("best-of-n has one number of candidates for all items", kind=UsageError):
         list(replace(generator, strategy=best_of_n).batches(items, 6))
