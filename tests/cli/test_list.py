@@ -81,6 +81,7 @@ def test_the_other_kinds_show_how_to_type_them(acme: Tts) -> None:
         "BACKBONE",
         "SCORER",
         "SELECTOR",
+        "STRATEGY",
         "LOSS",
         "FEATURES",
         "IMAGE",
