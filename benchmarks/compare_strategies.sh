@@ -10,13 +10,13 @@ here="$(dirname "$0")"
 
 torchrun --nproc-per-node 2 -m tts_cli sweep --backbone "$backbone" --reference all \
   --images 2000 --seeds 3 --batch-size 50 --out "$out" \
-  --grid "candidates=1,2,4,8,16,32,64,128 selector=greedy,topk,softmax" \
+  --grid "candidates=1,2,4,8,16,32,128 selector=greedy,topk,softmax" \
   --grid "candidates=8,32 selector=density" \
   --grid "candidates=2,4,8 scorer=preview:digits" \
-  --grid "strategy=best-of-n candidates=2,4,8,16" \
-  --grid "strategy=beam:2,beam:4,beam:8 candidates=4,16,64" \
-  --grid "strategy=particles candidates=2,4,8,16" \
-  --grid "strategy=particles:final=best candidates=2,4,8,16"
+  --grid "strategy=best-of-n candidates=2,4,8" \
+  --grid "strategy=beam:2,beam:4,beam:8 candidates=4,16" \
+  --grid "strategy=particles candidates=2,4,8" \
+  --grid "strategy=particles:final=best candidates=2,4,8"
 tts sweep --out "$out" --time 5  # interleaved, in one process: let nothing else compute
 tts report "$out"
 python "$here/equal_cost.py" "$out"
