@@ -25,8 +25,9 @@ $(BIN)/.ready: pyproject.toml constraints.txt
 demo: $(BIN)/.ready
 	PATH="$(abspath $(BIN)):$$PATH" bash benchmarks/demo.sh $(DEMO_OUT) $(BACKBONE)
 
+# Two processes with a thread each: two with several threads would fight over the cores.
 test: $(BIN)/.ready
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow and not browser"
 
 test-slow: $(BIN)/.ready
 	$(BIN)/python -m pytest -m "slow and not browser"

@@ -1,9 +1,8 @@
 """Strategies and selectors of a sweep at equal cost: ``python benchmarks/equal_cost.py FOLDER``.
 
 For each way to choose and each budget, in seconds of the plain model and in its transformer passes, the table
-has the largest setting of that way which stays within the budget (not the best one, which would be picked by
-the very figures that are compared), with its Frechet distance over the seed sets. A beam's and a
-population's settings are ordered by seconds. Writes ``equal_cost.json`` and ``equal_cost.md`` to the folder.
+has the setting of that way which takes most time within the budget (not the best one, which would be picked by
+the very figures that are compared), with its Frechet distance over the seed sets. Writes ``equal_cost.json`` and ``equal_cost.md`` to the folder.
 """
 
 from __future__ import annotations
@@ -42,10 +41,9 @@ def cost(point: ResultPoint, plain: ResultPoint, kind: str) -> float | None:
 
 
 def within(points: list[ResultPoint], plain: ResultPoint, kind: str, budget: float) -> ResultPoint | None:
-    """The point that takes most of a budget, in seconds where passes are equal."""
+    """The point that takes most time of those within a budget."""
     fitting = [p for p in points if (cost(p, plain, kind) or budget + 1e9) <= budget * SLACK]
-    order = lambda p: (cost(p, plain, kind) or 0, cost(p, plain, "seconds") or 0)  # noqa: E731
-    return max(fitting, key=order, default=None)
+    return max(fitting, key=lambda point: cost(point, plain, "seconds") or 0, default=None)
 
 
 def measure(folder: Path) -> dict[str, Any]:

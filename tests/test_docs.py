@@ -38,6 +38,7 @@ def test_every_hook_stands_in_the_guide_with_its_exact_signature(hook):
         "docs/long-runs.md",
         "docs/evaluation.md",
         "docs/method.md",
+        "docs/choosing.md",
         "tts/embedded/MODEL_CARD.md",
     ],
 )

@@ -1,0 +1,53 @@
+"""The tables at equal cost are those of the sweeps beside them, and the page quotes them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = {
+    name: ROOT / "benchmarks" / "results" / f"strategies_{name}" for name in ("var-digits", "flexvar-digits")
+}
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The script ``benchmarks/equal_cost.py``."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import equal_cost
+
+    yield equal_cost
+    sys.path.remove(str(ROOT / "benchmarks"))
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_kept_tables_follow_from_the_sweep(script, name):
+    found = json.loads(json.dumps(script.measure(FOLDERS[name])))
+    assert found == json.loads((FOLDERS[name] / "equal_cost.json").read_text())
+    assert script.text(found) == (FOLDERS[name] / "equal_cost.md").read_text()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_point_keeps_its_budget(script, name):
+    found = script.measure(FOLDERS[name])
+    for kind, rows in found["tables"].items():
+        for row in rows.values():
+            for budget, one in zip(found["budgets"], row, strict=True):
+                assert one is None or one["time" if kind == "seconds" else kind] <= budget * script.SLACK
+    assert {"lsrs greedy", "best-of-n", "beam", "particles"} <= found["tables"]["seconds"].keys()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_page_quotes_the_tables(script, name):
+    page = (ROOT / "docs" / "choosing.md").read_text()
+    table = next(part for part in page.split("\n\n") if part.startswith(f"| {name} "))
+    kept = json.loads((FOLDERS[name] / "equal_cost.json").read_text())["tables"]["seconds"]
+    measured = {f"{one['mean']:.2f}" for row in kept.values() for one in row if one}
+    quoted = re.findall(r"(\d\.\d\d) ±", "\n".join(table.splitlines()[1:]))
+    assert len(quoted) > 15
+    assert set(quoted) <= measured
