@@ -1,8 +1,9 @@
 """Strategies and selectors of a sweep at equal cost: ``python benchmarks/equal_cost.py FOLDER``.
 
 For each way to choose and each budget, in seconds of the plain model and in its transformer passes, the table
-has the setting of that way which takes most time within the budget (not the best one, which would be picked by
-the very figures that are compared), with its Frechet distance over the seed sets. Writes ``equal_cost.json`` and ``equal_cost.md`` to the folder.
+has the setting of that way which takes most time within the budget (not the best one, which would be picked
+by the very figures that are compared), with its Frechet distance over the seed sets. Writes
+``equal_cost.json`` and ``equal_cost.md`` to the folder.
 """
 
 from __future__ import annotations
