@@ -183,13 +183,13 @@ def uniforms(paths: Paths, scale: int, settings: SearchSettings) -> Tensor:
 
 
 def normalised(weights: Tensor) -> Tensor:
-    """Weights (B, P) that sum to one, float64, of log-weights (B, P)."""
-    return weights.double().softmax(dim=1)
+    """Weights (B, P) that sum to one, float64 and so on the CPU, of log-weights (B, P)."""
+    return weights.cpu().double().softmax(dim=1)
 
 
 def effective_sample_size(weights: Tensor) -> Tensor:
     """1 / sum W^2 (B,): from 1, where one path has all the weight, to P, where all have the same."""
-    return 1 / normalised(weights).square().sum(dim=1)
+    return (1 / normalised(weights).square().sum(dim=1)).to(weights.device, torch.float32)
 
 
 def offspring(weights: Tensor, uniforms: Tensor, count: int) -> Tensor:
@@ -199,9 +199,9 @@ def offspring(weights: Tensor, uniforms: Tensor, count: int) -> Tensor:
     ``count`` W_i times, and ``count`` W_i times on average.
     """
     cumulative = normalised(weights).cumsum(dim=1)
-    comb = (torch.arange(count, device=weights.device) + uniforms.double()[:, None]) / count  # B count
+    comb = (torch.arange(count) + uniforms.cpu().double()[:, None]) / count  # B count
     found = torch.searchsorted(cumulative, comb * cumulative[:, -1:], right=True)
-    return found.clamp_max(weights.shape[1] - 1)
+    return found.clamp_max(weights.shape[1] - 1).to(weights.device)
 
 
 def build(request: StrategyRequest) -> Particles:
