@@ -101,11 +101,17 @@ def test_the_command_line_runs_as_a_process(tts_cli: TtsCli, site: Path) -> None
     assert "TTS_PLUGINS names nowhere" in strict.stderr
 
 
+EDITABLE = (
+    "ignore:Module already imported so cannot be rewritten; _editable:pytest.PytestAssertRewriteWarning"
+)
+"""What an editable installation of the toolkit makes pytest say."""
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_it_loads_once_whether_the_metadata_names_it_or_not(named: bool, site: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    (project / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    (project / "pytest.ini").write_text(f"[pytest]\nfilterwarnings =\n    error\n    {EDITABLE}\n")
     (project / "test_acme.py").write_text(dedent(TEST))
     root = Path(__file__).parents[3]
     (project / "conftest.py").write_text((root / "conftest.py").read_text())
