@@ -68,6 +68,7 @@ class Graphs:
     def __init__(self, record: Record | None, few: int = FEW) -> None:
         self.record = record
         self.few = few
+        self.failed = False
         self.recorded: dict[Hashable, Recorded] = {}
 
     def run(self, key: Hashable, step: Step, x: Tensor, size: int) -> Tensor:
@@ -83,7 +84,7 @@ class Graphs:
         return self.recorded[key](x)
 
     def _give_up(self, error: Exception) -> None:
-        self.record = None
+        self.record, self.failed = None, True
         self.recorded.clear()
         line = str(error).partition("\n")[0]
         warnings.warn(f"going on without CUDA graphs, which failed: {line}", RuntimeWarning, stacklevel=4)

@@ -25,11 +25,15 @@ from torch import Tensor
 
 from tts.backbones.blocks import HEAD_DIM, MAX_LOG_SCALE, Attention, Block, ScaleTransformer
 from tts.fast.compiling import compiled, product
-from tts.fast.graphs import Graphs, Record
+from tts.fast.graphs import FEW, Graphs, Record
 from tts.fast.linear import MakeLinear, PlainLinear, fast_linear
 
 Six = tuple[Tensor, ...]
 """A block's gamma1, gamma2, 1 + scale1, 1 + scale2, shift1, shift2, (R, 1, D) each."""
+
+
+STAGES = 3
+"""Most memories with recordings that are kept: one a number of rows, of which strategies have several."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,10 @@ class Stage:
     ``modulations`` (N, 6, R, 1, D) are those of N blocks, ``head`` (2, R, 1, D) the head's scale and shift.
     """
 
-    def __init__(self, modulations: Tensor, head: Tensor, net: ScaleTransformer, tokens: int) -> None:
-        self.modulations, self.head = modulations, head
+    def __init__(
+        self, modulations: Tensor, head: Tensor, net: ScaleTransformer, tokens: int, graphs: Graphs
+    ) -> None:
+        self.modulations, self.head, self.graphs = modulations, head, graphs
         rows = head.shape[1]
         keys = net.word_embed.weight.new_empty(len(net.blocks), 2, rows, tokens, net.heads, HEAD_DIM)
         self.caches = [FastCache(*pair.unbind()) for pair in keys.unbind()]
@@ -137,8 +143,9 @@ class FastTransformer:
             self.head = fast_linear(transformer.head.weight, transformer.head.bias)
         self.run: Callable[..., Tensor] = compiled(FastBlock.forward) if compile_blocks else FastBlock.forward
         self.transformer = transformer
-        self.graphs = Graphs(record)
-        self.stage: Stage | None = None  # what recordings belong to
+        self.record = record
+        self.few = FEW
+        self.stages: list[Stage] = []  # with recordings, the one used longest ago first
 
     def start(self, labels: Tensor, tokens: int) -> FastSession:
         """A batch of labels (R,) for images of so many tokens."""
@@ -151,18 +158,28 @@ class FastTransformer:
         scale, shift = stage.head
         return self.head(modulated(x, scale, shift, torch.float32))
 
-    def place(self, modulations: Tensor, head: Tensor, tokens: int) -> tuple[Stage, Graphs]:
-        """Memory for a batch with these vectors, and the recordings that belong to it."""
-        if self.graphs.record is None or (self.stage is not None and self.stage.taken):
-            return Stage(modulations, head, self.transformer, tokens), Graphs(None)
-        if self.stage is not None and self.stage.fits(modulations, head, tokens):
-            self.stage.modulations.copy_(modulations)
-            self.stage.head.copy_(head)
+    def place(self, modulations: Tensor, head: Tensor, tokens: int) -> Stage:
+        """Memory for a batch with these vectors, with the recordings that belong to it."""
+        if any(stage.graphs.failed for stage in self.stages):
+            self.record = None
+            self.stages.clear()
+        stage = next((stage for stage in self.stages if stage.fits(modulations, head, tokens)), None)
+        if stage is not None:
+            stage.modulations.copy_(modulations)
+            stage.head.copy_(head)
+            self.stages.remove(stage)
         else:
-            self.graphs = Graphs(self.graphs.record)  # the old ones go before their memory does
-            self.stage = Stage(modulations, head, self.transformer, tokens)
-        self.stage.taken = True
-        return self.stage, self.graphs
+            free = [old for old in self.stages if not old.taken]
+            if len(self.stages) >= STAGES and free:
+                self.stages.remove(free[0])  # the one used longest ago, before there is a new one
+            keeps = self.record is not None and len(self.stages) < STAGES
+            graphs = Graphs(self.record if keeps else None, self.few)
+            stage = Stage(modulations, head, self.transformer, tokens, graphs)
+            if not keeps:
+                return stage
+        self.stages.append(stage)
+        stage.taken = True
+        return stage
 
 
 class FastSession:
@@ -184,7 +201,7 @@ class FastSession:
         self._enter(modulations[:, :, row], head)
 
     def _enter(self, modulations: Tensor, head: Tensor) -> None:
-        self.stage, self.graphs = self.fast.place(modulations, head, self.tokens)
+        self.stage = self.fast.place(modulations, head, self.tokens)
         self._leave = weakref.finalize(self, self.stage.give_back)
 
     def reindex(self, rows: Tensor) -> None:
@@ -206,4 +223,4 @@ class FastSession:
         """Logits (R, L_k, V), float32, of one scale's tokens (R, L_k, D), from position ``start`` on."""
         self.stop = start + x.shape[1]
         step = partial(self.fast.step, self.stage, start)
-        return self.graphs.run((start, x.shape), step, x, x.shape[0] * x.shape[1])
+        return self.stage.graphs.run((start, x.shape), step, x, x.shape[0] * x.shape[1])

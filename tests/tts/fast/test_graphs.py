@@ -12,10 +12,12 @@ from torch.utils._pytree import tree_leaves
 
 from tts.config import SearchSettings
 from tts.fast.graphs import CudaRecorder, Graphs, Recorded, recorder
-from tts.fast.transformer import FastTransformer
+from tts.fast.transformer import STAGES, FastTransformer
 from tts.resolve import build_backbone
 from tts.search import search
 from tts.selectors import GreedySelector
+from tts.strategies.choose import build_strategy
+from tts.strategies.strategy import Judges
 
 CPU = torch.device("cpu")
 
@@ -71,7 +73,7 @@ def recorded_form(exact, record, few=4096):
     """The fast form of a backbone with recorded steps."""
     fast = exact.fast()
     fast.engine = FastTransformer(exact.transformer, record=record)
-    fast.engine.graphs.few = few
+    fast.engine.few = few
     return fast
 
 
@@ -106,7 +108,11 @@ def test_another_number_of_rows_has_recordings_of_its_own(record, assert_same_mo
     fast = recorded_form(exact, record)
     for count in (2, 3, 2):
         assert_same_model(exact, fast, torch.arange(count), 2.0)
-    assert record.steps == 3 * exact.info.scales
+    assert record.steps == 2 * exact.info.scales  # the first number comes again
+    for count in (4, 5, 2, 3):  # the second number is the one used longest ago when the fifth comes
+        assert_same_model(exact, fast, torch.arange(count), 2.0)
+        assert len(fast.engine.stages) <= STAGES
+    assert record.steps == 5 * exact.info.scales
 
 
 @torch.inference_mode()
@@ -123,19 +129,20 @@ def test_two_batches_at_once_do_not_share_memory(record):
             torch.testing.assert_close(other.logits(), logits, atol=2e-4, rtol=1e-4)
             one.commit(logits.argmax(dim=-1))
             other.commit(logits.argmax(dim=-1))
-    assert record.steps == exact.info.scales
-    stage = fast.engine.stage
+    assert record.steps == 2 * exact.info.scales
+    stages = fast.engine.stages
+    assert all(stage.taken for stage in stages)
     del found, other
     gc.collect()
-    assert fast.begin(labels[1], 2.0).session.stage is stage
+    assert not any(stage.taken for stage in stages)
+    assert fast.begin(labels[1], 2.0).session.stage in stages
 
 
 @torch.inference_mode()
 def test_only_steps_of_few_tokens_are_recorded(record):
     exact = build_backbone("var-digits", (), CPU, torch.float32)[1]
     fast = recorded_form(exact, record)
-    fast.begin(torch.arange(2), 2.0)
-    fast.engine.graphs.few = 4 * 9
+    fast.engine.few = 4 * 9
     settings = SearchSettings((1,) * exact.info.scales, cfg=2.0, top_k=0, top_p=0.0)
     search(fast, None, GreedySelector(), settings, torch.arange(2), torch.arange(2))
     assert record.steps == sum(4 * length <= 4 * 9 for length in exact.info.lengths)
@@ -223,3 +230,25 @@ def test_cuda_graphs_are_recorded_in_one_pool(monkeypatch):
         out, replay = record(lambda value=value: torch.tensor(value))
         assert (float(out), replay()) == (value, "replayed")
     assert seen == [("pool", "thread_local")] * 2
+
+
+@pytest.mark.parametrize("strategy", ["beam:3", "particles:ess=1"])
+@pytest.mark.parametrize("name", ["var-digits", "flexvar-digits"])
+def test_strategies_that_reindex_draw_the_same_tokens(strategy, name, record):
+    class Judge:
+        name = "fake"
+
+        def score(self, proposals):
+            return proposals.maps.flatten(2).sum(2).sin()
+
+    exact = build_backbone(name, (), CPU, torch.float32)[1]
+    fast = recorded_form(exact, record)
+    settings = SearchSettings((1, 4, 4, 4), cfg=2.0, top_k=0, top_p=0.0, sampler="fast")
+    labels, judges = torch.arange(4), Judges(Judge(), GreedySelector())
+    for first in (0, 100):
+        wanted, found = (
+            build_strategy(strategy)(form, judges, settings, labels, labels + first, ())
+            for form in (exact.fast(), fast)
+        )
+        assert torch.equal(found.tokens, wanted.tokens)
+    assert record.replays > record.steps
