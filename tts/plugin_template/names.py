@@ -6,8 +6,8 @@ import keyword
 import re
 import sys
 from dataclasses import dataclass
-from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 
 from tts.errors import PluginError, UsageError
 from tts.manager import Plugins
@@ -78,5 +78,8 @@ def installed(names: Names) -> bool:
 
 def importable(module: str) -> bool:
     """Whether Python finds a module of the name; folders without ``__init__.py`` do not count."""
-    found = PathFinder.find_spec(module)
+    try:
+        found = find_spec(module)
+    except ValueError:  # one that runs, as __main__
+        return True
     return found is not None and found.origin is not None
