@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,19 @@ def pixels(file: Path) -> Any:
 
 
 # What a user does
+
+
+@pytest.mark.parametrize("backbone", ["var-digits", "flexvar-digits"])
+def test_the_way_to_the_picture_imports_no_compiler_and_no_solver(tmp_path: Path, backbone: str) -> None:
+    code = (
+        "import sys; from tts_cli.main import app; app(sys.argv[1:], standalone_mode=False);"
+        "heavy = {'torch._dynamo', 'torch._inductor', 'sympy', 'scipy', 'sklearn', 'matplotlib'};"
+        "sys.exit(', '.join(heavy & sys.modules.keys()))"
+    )
+    args = ("sample", "--backbone", backbone, "--labels", "0", "--out", tmp_path)
+    done = subprocess.run((sys.executable, "-c", code, *args), capture_output=True, text=True, check=False)
+    assert done.stderr in ("", "\n"), done.stderr
+    assert (tmp_path / "run.json").exists()
 
 
 @pytest.mark.parametrize("name", ["var_tiny", "var_tiny_shared_aln"])

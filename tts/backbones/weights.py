@@ -6,13 +6,15 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from tts.errors import CheckpointError
 
@@ -113,9 +115,28 @@ def _some(kind: str, names: list[str], shown: int) -> str:
     return f"{len(names)} {kind} ({first}{more})"
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leaves out what ``torch.nn.init`` does: on the meta device some of it imports PyTorch's compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Make modules on the meta device with nothing initialised, ready for ``load_strict``."""
+    with torch.device("meta"), _Unfilled():
+        yield
+
+
 def build_net(net: Callable[[Config], Net], config: Config, state: State, what: str) -> Net:
-    """A net on the meta device, then filled: no initialisation is computed or patched away."""
-    with torch.device("meta"):
+    """A net without values, then filled."""
+    with without_values():
         empty = net(config)
     return load_strict(empty, state, what)
 

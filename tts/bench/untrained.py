@@ -18,6 +18,7 @@ from tts.backbones.presets import SCHEDULE_256, SCHEDULE_512, SPECS, VAR_PUBLISH
 from tts.backbones.var import VarConfig, VarTransformer
 from tts.backbones.var_adapter import make_info
 from tts.backbones.vqvae import Vqvae, VqvaeConfig
+from tts.backbones.weights import without_values
 from tts.errors import UsageError
 from tts.interfaces import Backbone, BackboneInfo, Proposals
 from tts.scorers.fused import FusedNetwork
@@ -110,7 +111,8 @@ _KINDS = {
 @contextmanager
 def _seeded(device: torch.device) -> Iterator[None]:
     """Make tensors on a device, with random numbers of their own."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), device:
+    there = without_values() if device == META else device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), there:
         torch.manual_seed(SEED)
         yield
 

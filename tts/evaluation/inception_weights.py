@@ -14,9 +14,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-import torch
-
-from tts.backbones.weights import load_strict, read_state
+from tts.backbones.weights import load_strict, read_state, without_values
 from tts.errors import CheckpointError, RunError, reason
 from tts.evaluation.inception_network import InceptionNetwork
 from tts.io import atomic_path, ensure_writable_dir, sha256_file
@@ -61,7 +59,7 @@ def find_weights(argument: str | None) -> Path:
 def load_network(file: Path) -> InceptionNetwork:
     """The network of a ``.pth`` or ``.safetensors`` file, folded, in float32 and ready for inference."""
     state = {key: value for key, value in read_state(file).items() if not key.endswith(UNUSED)}
-    with torch.device("meta"):
+    with without_values():
         network = InceptionNetwork()
     try:
         load_strict(network, state, "the FID Inception")

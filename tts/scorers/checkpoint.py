@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from tts.backbones.weights import State, load_strict, read_state
+from tts.backbones.weights import State, load_strict, read_state, without_values
 from tts.data.manifest import BackboneIdentity
 from tts.errors import CheckpointError, reason
 from tts.io import read_metadata, save_tensors
@@ -56,7 +54,7 @@ def load_scorer(path: Path, grid: int) -> tuple[ScorerNetwork, ScorerCard]:
 
 def _empty(path: Path, config: ScorerConfig) -> ScorerNetwork:
     try:
-        with torch.device("meta"):
+        with without_values():
             return ScorerNetwork(config)
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise _damaged(path, error) from None

@@ -18,7 +18,7 @@ from tts.backbones.var_weights import (
     infer_var_config,
     infer_vqvae_config,
 )
-from tts.backbones.weights import DERIVED, read_state, unwrap
+from tts.backbones.weights import DERIVED, read_state, unwrap, without_values
 from tts.errors import CheckpointError
 
 CHECKPOINTS = json.loads((Path(__file__).parents[2] / "golden" / "checkpoints.json").read_text())
@@ -400,3 +400,13 @@ def test_the_wrong_file_is_named(tiny, kind, other):
 def test_heads_must_be_64_wide(tiny):
     state = {**tiny["transformer"], "blocks.0.attn.scale_mul_1H11": torch.ones(1, 3, 1, 1)}
     assert "not a VAR" in refusal(build, "transformer", state)
+
+
+def test_without_values_nothing_is_initialised():
+    with without_values():
+        linear = torch.nn.Linear(2, 3)
+        table = torch.nn.Embedding(4, 2, padding_idx=0)
+    assert all(p.is_meta for net in (linear, table) for p in net.parameters())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        assert not torch.nn.Linear(2, 3).weight.is_meta
