@@ -220,15 +220,6 @@ def save_png(path: Path | str, image: NDArray[np.uint8]) -> None:
         Image.fromarray(image).save(temporary, format="PNG")
 
 
-def load_png(path: Path | str) -> NDArray[np.uint8]:
-    """Read an image file as (H, W, 3), uint8."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # PNG readers raise all three for broken files
-        raise CheckpointError(f"{path} is no readable image ({reason(error)}); sample it again") from error
-
-
 def save_npz(path: Path | str, **arrays: NDArray[Any]) -> None:
     """Write named arrays as one uncompressed npz file."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:

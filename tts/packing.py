@@ -22,7 +22,8 @@ from tts.engine.folder import RunFolder, recorded_plan
 from tts.engine.plan import PLAN_FILE, Plan
 from tts.engine.shards import read_shard
 from tts.errors import CheckpointError, RunError, UsageError
-from tts.io import ensure_writable_dir, load_png
+from tts.images import read_image
+from tts.io import ensure_writable_dir
 from tts.outputs import NPZ, RECORD, NpzWriter, Pixels, image_path, recorded_family
 from tts.pipeline import Item
 from tts.sample_job import LAYOUT, PIXELS
@@ -149,7 +150,7 @@ def _source(run: RunFolder, tell: Progress) -> Source:
             blocks.append(rows.tensors[PIXELS].numpy())
         tell(shard.number + 1, len(run.shards))
     if len(blocks) < len(run.shards):
-        return Source(items, lambda number: load_png(image_path(run.path, items[number])))
+        return Source(items, lambda number: read_image(image_path(run.path, items[number])))
     ends = np.cumsum([len(block) for block in blocks])
 
     def pixels(number: int) -> Pixels:

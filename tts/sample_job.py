@@ -18,8 +18,8 @@ from tts.engine.job import Timing
 from tts.engine.shards import Rows
 from tts.errors import CheckpointError
 from tts.fitting import Fit
+from tts.images import read_image
 from tts.io import (
-    load_png,
     load_tensors,
     make_folder,
     read_json,
@@ -167,7 +167,7 @@ def _grid(run: RunFolder) -> Pixels:
             if PIXELS in tensors:
                 grid.add(item, tensors[PIXELS][row].numpy().copy())
             else:
-                grid.add(item, load_png(image_path(run.path, item)))
+                grid.add(item, read_image(image_path(run.path, item)))
         if grid.full:
             break
     return grid.picture()

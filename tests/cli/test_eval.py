@@ -156,7 +156,7 @@ def test_a_damaged_run_is_refused(refuse: Text, runs: tuple[Path, Path], tmp_pat
     elif damage == "png":
         file = run / "images" / "0003" / "000001.png"
         file.write_bytes(file.read_bytes()[:60])
-        expected = f"cannot read image {file}"
+        expected = f"{file} is no readable image"
     elif damage == "missing":
         (run / "run.json").unlink()
     else:
@@ -200,7 +200,7 @@ def test_an_error_in_one_process_ends_both(launch: Start, runs: tuple[Path, Path
     last = sorted((tmp_path / "run" / "images" / "0009").iterdir())[-1]  # only the second process reads it
     last.write_bytes(b"")
     for target, words in (
-        (tmp_path / "run", f"cannot read image {last}"),
+        (tmp_path / "run", f"{last} is no readable image"),
         (tmp_path / "no", "does not exist"),
     ):
         done = launch("eval", runs[0], target, "--batch-size", 5)

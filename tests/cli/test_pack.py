@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tts.io import load_png
+from tts.images import read_image
 
 Run = Callable[..., Any]
 Text = Callable[..., str]
@@ -43,7 +43,7 @@ def test_a_run_becomes_the_npz_of_the_protocol(
     ]
     assert labels.tolist() != sorted(labels.tolist())
     for image, label, seed in zip(images, labels, seeds, strict=True):
-        original = load_png(samples / "png" / "images" / f"{label:04d}" / f"{seed:06d}.png")
+        original = read_image(samples / "png" / "images" / f"{label:04d}" / f"{seed:06d}.png")
         np.testing.assert_array_equal(image, original)
     made = json.loads((samples / name / "run.json").read_text())
     assert (record["plan"], record["uint8"]) == (made["plan"], "truncate")

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from tts.data.columns import columns
-from tts.data.decode import ImageError
 from tts.data.decoder import Decoder
 from tts.data.digits import augmented
 from tts.data.folders import to_float
@@ -23,6 +22,7 @@ from tts.engine.job import Timing
 from tts.engine.shards import Rows, skipped_in
 from tts.errors import RunError
 from tts.fitting import Fit, fitting
+from tts.images import ImageError
 from tts.interfaces import Backbone
 from tts.pipeline import Generator, Item
 
@@ -119,7 +119,7 @@ class Images:
                 skipped.append(self.listing.files[number])
                 self.skips.add(found)
             else:
-                good.append((item, to_float(found)))
+                good.append((item, to_float(found.pixels)))
             if len(good) + len(skipped) >= self.fit.batch:
                 yield self._encode(good), [item for item, _ in good], tuple(skipped)
                 good, skipped = [], []

@@ -6,57 +6,54 @@ Axis letters: H W pixels.
 from __future__ import annotations
 
 import hashlib
-import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from tts.errors import RunError, UsageError, reason
+from tts.errors import UsageError
+from tts.images import ImageError, Picture, read_picture
 
 Crop = Literal["center", "random"]
-Pixels = NDArray[np.uint8]
 
 _MARGIN = 1.125
 _LARGEST = 1 << 27
 
 
-class ImageError(RunError):
-    """An image file cannot be read; the caller counts and names it."""
-
-
-def decode(path: Path | str, size: int, crop: Crop = "center", seed: int = 0, item: int = 0) -> Pixels:
-    """Load an image (size, size, 3), uint8, the way VAR prepares its data.
+def decode(
+    path: Path | str,
+    size: int,
+    crop: Crop = "center",
+    seed: int = 0,
+    item: int = 0,
+    upright: bool = False,
+) -> Picture:
+    """Load an image (size, size, 3), uint8, the way VAR prepares its data; ``ImageError`` if there is none.
 
     The shorter side becomes round(1.125 size) pixels (Lanczos); then a square is cut out of the middle, or
-    where (seed, item) says if ``crop`` is ``random``.
+    where (seed, item) says if ``crop`` is ``random``. ``upright`` applies an EXIF orientation first.
     """
     check_crop(crop)
+    picture = read_picture(path, upright)
+    image = Image.fromarray(picture.pixels)
     try:
-        image = _enlarged(_open_rgb(path), round(_MARGIN * size))
-        spare_x, spare_y = image.width - size, image.height - size
-        if crop == "center":
-            left, top = round(spare_x / 2), round(spare_y / 2)
-        else:
-            left, top = _random_corner(seed, item, spare_x, spare_y)
-        return np.array(image.crop((left, top, left + size, top + size)))  # H W 3
-    except Exception as error:  # decoders raise errors of many kinds for broken files
-        raise ImageError(f"cannot read image {path} ({reason(error)}); replace or remove it") from error
+        image = _enlarged(image, round(_MARGIN * size))
+    except ValueError as error:
+        raise ImageError(f"{path} is no readable image ({error}); replace or remove it") from error
+    spare_x, spare_y = image.width - size, image.height - size
+    if crop == "center":
+        left, top = round(spare_x / 2), round(spare_y / 2)
+    else:
+        left, top = _random_corner(seed, item, spare_x, spare_y)
+    return replace(picture, pixels=np.array(image.crop((left, top, left + size, top + size))))  # H W 3
 
 
 def check_crop(crop: str) -> None:
     """Refuse a way of cropping that there is not."""
     if crop not in ("center", "random"):
         raise UsageError(f"unknown crop {crop!r}; use center or random")
-
-
-def _open_rgb(path: Path | str) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of large images and odd metadata: the pixels count
-        with Image.open(path) as image:
-            return image.convert("RGB")
 
 
 def _enlarged(image: Image.Image, shorter: int) -> Image.Image:

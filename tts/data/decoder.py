@@ -18,11 +18,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 
-from tts.data.decode import Crop, ImageError, Pixels, check_crop, decode
+from tts.data.decode import Crop, check_crop, decode
 from tts.errors import RunError, UsageError, reason
+from tts.images import ImageError, Picture
 
-Decoded = tuple[int, Pixels | ImageError]
-"""An image's number, and its pixels (size, size, 3) or why there are none."""
+Decoded = tuple[int, Picture | ImageError]
+"""An image's number, and its picture (size, size, 3) or why there is none."""
 
 CHUNK = 8
 """Images that a worker process decodes at a time."""
@@ -50,11 +51,12 @@ class Recipe:
     size: int
     crop: Crop
     seed: int
+    upright: bool = False
 
     def tried(self, item: int, path: Path) -> Decoded:
         """Decode one image; what cannot be read is a result, too."""
         try:
-            return item, decode(path, self.size, self.crop, self.seed, item)
+            return item, decode(path, self.size, self.crop, self.seed, item, self.upright)
         except ImageError as error:
             return item, error.with_traceback(None)
 
@@ -65,11 +67,13 @@ class Decoder:
     With ``workers=0`` this process decodes. The processes start on first use.
     """
 
-    def __init__(self, workers: int, size: int, crop: Crop = "center", seed: int = 0) -> None:
+    def __init__(
+        self, workers: int, size: int, crop: Crop = "center", seed: int = 0, upright: bool = False
+    ) -> None:
         if workers < 0:
             raise UsageError(f"workers {workers} must be at least 0; 0 decodes without worker processes")
         check_crop(crop)
-        self.workers, self.recipe = workers, Recipe(size, crop, seed)
+        self.workers, self.recipe = workers, Recipe(size, crop, seed, upright)
         self._pool: _Pool | None = None
 
     def __enter__(self) -> Decoder:

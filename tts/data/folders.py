@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tts.data.decode import Crop, ImageError, Pixels, decode
+from tts.data.decode import Crop, decode
 from tts.data.listing import ImageFolder
 from tts.errors import UsageError, reason
+from tts.images import Pixels
 
 __all__ = [
     "EXTENSIONS",
     "Crop",
-    "ImageError",
     "ImageFolder",
     "class_folders",
     "images_in",
@@ -86,7 +86,7 @@ def _one_line(entry: os.DirEntry[str]) -> str:
 
 def load_image(path: Path | str, size: int, crop: Crop = "center", seed: int = 0, item: int = 0) -> Tensor:
     """Load an image (3, size, size), float32 in [0, 1], the way VAR prepares its data; see ``decode``."""
-    return to_float(decode(path, size, crop, seed, item))
+    return to_float(decode(path, size, crop, seed, item).pixels)
 
 
 def to_float(pixels: Pixels) -> Tensor:

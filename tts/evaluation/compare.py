@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tts.errors import CheckpointError, UsageError
-from tts.io import ensure_writable_dir, load_png, save_png
+from tts.images import read_image
+from tts.io import ensure_writable_dir, save_png
 from tts.outputs import IMAGES
 
 CELL, PITCH, GAP, TITLE = 48, 52, 24, 18
@@ -52,7 +53,7 @@ def _block(run: Path, chosen: list[list[str]], columns: int) -> NDArray[np.uint8
     ImageDraw.Draw(canvas).text((2, 3), run.name, fill="black")
     for y, names in enumerate(chosen):
         for x, name in enumerate(names):
-            image = Image.fromarray(load_png(run / IMAGES / name))
+            image = Image.fromarray(read_image(run / IMAGES / name))
             resample = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
             canvas.paste(image.resize((CELL, CELL), resample), (x * PITCH, TITLE + y * PITCH))
     return np.asarray(canvas)

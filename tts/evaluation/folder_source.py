@@ -6,18 +6,17 @@ Axis letters: n images of a portion, S pixels a side.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from tts.data.folders import EXTENSIONS, class_folders, images_in
 from tts.errors import UsageError, reason
-from tts.evaluation.image_source import ImageSource, Numbers, Pixels, check_square, unreadable
+from tts.evaluation.image_source import ImageSource, Numbers, Pixels, check_square
+from tts.images import read_image
 from tts.packing import shuffled
 
 THREADS = 8
@@ -97,16 +96,3 @@ def _numbers(folders: list[str]) -> list[int]:
     if all(name.isdecimal() for name in folders):
         return [int(name) for name in folders]
     return list(range(len(folders)))
-
-
-def read_image(path: Path) -> Pixels:
-    """Pixels (S, S, 3) of an image file as it is; samples of more than eight bits are refused."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images and odd metadata: the pixels count
-            with Image.open(path) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise ValueError(f"mode {image.mode} has more than 8 bits a channel")
-                return np.array(image.convert("RGB"))
-    except Exception as error:  # decoders raise errors of many kinds for broken files
-        raise unreadable(path, error) from error

@@ -16,9 +16,9 @@ from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tts.errors import CheckpointError, reason
+from tts.errors import CheckpointError
+from tts.images import Pixels
 
-Pixels: TypeAlias = NDArray[np.uint8]
 Numbers: TypeAlias = NDArray[np.int64]
 
 
@@ -71,8 +71,3 @@ def check_square(what: object, shape: tuple[int, ...], size: int | None = None) 
     if height != width or not height:
         raise CheckpointError(f"{what} has {height}x{width} pixels, images must be square; crop them first")
     return height
-
-
-def unreadable(what: object, error: BaseException) -> CheckpointError:
-    """An image file that cannot be read."""
-    return CheckpointError(f"cannot read image {what} ({reason(error)}); replace or remove it")

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from tts.engine.folder import RunFolder
@@ -19,7 +18,8 @@ from tts.engine.plan import ShardRange
 from tts.engine.shards import Rows
 from tts.engine.verifying import Fault, brief
 from tts.errors import CheckpointError, reason
-from tts.io import load_png, load_tensors
+from tts.images import read_image, verified_size
+from tts.io import load_tensors
 from tts.outputs import GRID, NPZ, TOKENS, TRACE, image_path
 from tts.pipeline import Item
 from tts.sample_job import MAPS, PIXELS, images_digest
@@ -53,13 +53,10 @@ def _png_fault(path: Path, rows: Rows, row: int) -> str | None:
     if not path.exists():
         return "missing"
     try:
-        with Image.open(path) as image:
-            image.verify()  # the checksums inside the file
-        pixels = load_png(path)
+        verified_size(path)
+        pixels = read_image(path)
     except CheckpointError as error:
         return brief(error, path)
-    except (OSError, SyntaxError, ValueError) as error:
-        return f"is no readable image ({reason(error).replace(str(path), path.name)})"
     if PIXELS in rows.tensors and not np.array_equal(rows.tensors[PIXELS][row].numpy(), pixels):
         return "is not the image that was made"
     return None
@@ -105,7 +102,7 @@ class Joined:
             except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
                 self._add(NPZ, f"is no complete npz ({reason(error)})".replace(f"{self.run.path}/", ""))
         try:
-            load_png(self.run.path / GRID)
+            read_image(self.run.path / GRID)
         except CheckpointError as error:
             self._add(GRID, brief(error, self.run.path / GRID))
         return list(self.faults.values())

@@ -15,7 +15,6 @@ from tts.data.collect import (
     Skips,
     skipped_elsewhere,
 )
-from tts.data.decode import ImageError
 from tts.data.decoder import Decoder
 from tts.data.digits import augmented
 from tts.data.folders import list_images, load_image
@@ -27,6 +26,7 @@ from tts.engine.plan import Request
 from tts.engine.shards import Rows, write_shard
 from tts.errors import RunError
 from tts.fitting import Fit
+from tts.images import ImageError
 from tts.noise_streams import Stream
 from tts.pipeline import Generator, Item, distinct_items
 from tts.selectors import RandomSelector

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tts.data.decode import Crop, ImageError, decode
+from tts.data.decode import Crop, decode
 from tts.errors import UsageError
+from tts.images import ImageError
 
 
 def make_image(path: Path, width: int = 40, height: int = 30, mode: str = "RGB") -> Path:
@@ -33,14 +34,14 @@ def make_ramp(path: Path, width: int, height: int) -> Path:
 @pytest.mark.parametrize("crop", ["center", "random"])
 @pytest.mark.parametrize("shape", [(40, 30), (30, 40), (7, 100), (16, 16), (18, 18)])
 def test_image_has_the_asked_shape(crop: Crop, shape: tuple[int, int], tmp_path: Path) -> None:
-    image = decode(str(make_image(tmp_path / "a.png", *shape)), 16, crop, seed=1, item=2)
+    image = decode(str(make_image(tmp_path / "a.png", *shape)), 16, crop, seed=1, item=2).pixels
     assert (image.shape, image.dtype) == ((16, 16, 3), np.uint8)
     assert image.flags.owndata
     assert image.flags.writeable
 
 
 def test_centre_crop_follows_the_recipe(tmp_path: Path) -> None:
-    image = decode(make_ramp(tmp_path / "a.png", 27, 18), 16)  # 18 = round(1.125 * 16): no resize
+    image = decode(make_ramp(tmp_path / "a.png", 27, 18), 16).pixels  # 18 = round(1.125 * 16): no resize
     assert image[0, :, 0].tolist() == list(range(6, 22))  # round(11 / 2) = 6
     assert image[:, 0, 1].tolist() == list(range(1, 17))
 
@@ -49,50 +50,33 @@ def test_resize_is_lanczos_on_the_shorter_side(tmp_path: Path) -> None:
     path = make_image(tmp_path / "a.png", 61, 40)
     with Image.open(path) as image:
         resized = image.resize((27, 18), Image.Resampling.LANCZOS)  # 18 * 61 / 40 = 27.45
-    assert np.array_equal(decode(path, 16), np.asarray(resized)[1:17, 6:22])
+    assert np.array_equal(decode(path, 16).pixels, np.asarray(resized)[1:17, 6:22])
 
 
 def test_random_crop_depends_on_seed_and_item_only(tmp_path: Path) -> None:
     path = make_ramp(tmp_path / "a.png", 100, 18)
     corners = set()
     for item in range(40):
-        image = decode(path, 16, "random", seed=3, item=item)
-        assert np.array_equal(image, decode(path, 16, "random", seed=3, item=item))
+        image = decode(path, 16, "random", seed=3, item=item).pixels
+        assert np.array_equal(image, decode(path, 16, "random", seed=3, item=item).pixels)
         corners.add((int(image[0, 0, 0]), int(image[0, 0, 1])))
     assert len(corners) > 25
     assert {top for _, top in corners} == {0, 1, 2}
-    lefts = [[int(decode(path, 16, "random", seed, i)[0, 0, 0]) for i in range(10)] for seed in (3, 4)]
+    lefts = [[int(decode(path, 16, "random", seed, i).pixels[0, 0, 0]) for i in range(10)] for seed in (3, 4)]
     assert lefts[0] != lefts[1]
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1", "I", "F", "YCbCr"])
-def test_other_modes_become_rgb(mode: str, tmp_path: Path) -> None:
-    suffix = {"CMYK": ".jpg", "YCbCr": ".jpg", "I": ".tiff", "F": ".tiff"}.get(mode, ".png")
-    assert decode(make_image(tmp_path / f"a{suffix}", mode=mode), 16).shape == (16, 16, 3)
-
-
-def test_transparency_is_dropped(tmp_path: Path) -> None:
-    """A palette with transparent entries, of which Pillow warns, and an image that is wholly transparent."""
-    path = make_image(tmp_path / "a.png", mode="P")
-    expected = decode(path, 16)
-    with Image.open(path) as image:
-        image.save(path, transparency=b"\0\1\2")
-    assert np.array_equal(decode(path, 16), expected)
-    path = make_image(tmp_path / "b.png")
-    expected = decode(path, 16)
-    with Image.open(path) as image:
-        image.putalpha(0)
-        image.save(path)
-    assert np.array_equal(decode(path, 16), expected)
-
-
-def test_exif_does_not_turn_the_image(tmp_path: Path) -> None:
-    with Image.open(make_image(tmp_path / "a.png")) as image:
+def test_exif_turns_the_image_only_where_asked_and_is_remarked_on(tmp_path: Path) -> None:
+    with Image.open(make_image(tmp_path / "a.png", 18, 18)) as image:
         exif = Image.Exif()
         exif[0x0112] = 6  # a quarter turn
-        image.save(tmp_path / "turned.jpg", exif=exif)
-        image.save(tmp_path / "plain.jpg")
-    assert np.array_equal(decode(tmp_path / "turned.jpg", 16), decode(tmp_path / "plain.jpg", 16))
+        image.save(tmp_path / "turned.png", exif=exif)
+    plain = decode(tmp_path / "a.png", 16).pixels
+    stored, upright = (decode(tmp_path / "turned.png", 16, upright=applied) for applied in (False, True))
+    assert np.array_equal(stored.pixels, plain)
+    assert stored.remarks == ("orientation",)
+    assert np.array_equal(upright.pixels, np.rot90(plain, -1))
+    assert upright.remarks == ("turned",)
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -115,7 +99,9 @@ def png_of_size(width: int, height: int) -> bytes:
 def test_broken_image_is_an_error_of_its_own(content: bytes | None, tmp_path: Path) -> None:
     path = make_image(tmp_path / "broken.png", 200, 200)
     path.write_bytes(path.read_bytes()[:5000] if content is None else content)
-    with pytest.raises(ImageError, match=r"cannot read image .*broken\.png.*; replace or remove it") as error:
+    with pytest.raises(
+        ImageError, match=r"broken\.png is no readable image .*; replace or remove it"
+    ) as error:
         decode(path, 16)
     assert "\n" not in str(error.value)
 
@@ -138,9 +124,9 @@ def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
 
 def test_large_images_are_read_up_to_pillows_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_image(tmp_path / "a.png", 40, 30)
-    expected = decode(path, 16)
+    expected = decode(path, 16).pixels
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 601)  # from there to twice as many Pillow warns
-    assert np.array_equal(decode(path, 16), expected)
+    assert np.array_equal(decode(path, 16).pixels, expected)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 599)
     with pytest.raises(ImageError, match="exceeds limit"):
         decode(path, 16)

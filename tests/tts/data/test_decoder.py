@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tts.data.decode import ImageError, decode
+from tts.data.decode import decode
 from tts.data.decoder import AHEAD, CHUNK, Decoder, _Worker, default_workers
 from tts.errors import RunError
+from tts.images import ImageError
 
 BROKEN = (3, 17, 18)
 COUNT = 150
@@ -64,7 +65,7 @@ def test_two_processes_give_what_one_gives(pair, paths):
     assert [i for i, (_, x) in enumerate(found) if isinstance(x, ImageError)] == list(BROKEN)
     assert "no such file" in str(found[17][1])
     item, path = paths[40]
-    assert np.array_equal(found[40][1], decode(path, 16, "random", 5, item))
+    assert np.array_equal(found[40][1], decode(path, 16, "random", 5, item).pixels)
     with Decoder(0, 16, "random", seed=5) as alone:
         assert plain(alone.images(paths)) == plain(found)
 

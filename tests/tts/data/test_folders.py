@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from tts.data.decode import decode
-from tts.data.folders import ImageError, list_images, load_image
+from tts.data.folders import list_images, load_image
+from tts.images import ImageError
 
 
 def touch(root: Path, *names: str) -> None:
@@ -92,8 +93,8 @@ def test_an_image_as_a_tensor(tmp_path: Path) -> None:
     image = load_image(str(path), 16, "random", seed=1, item=2)
     assert (image.shape, image.dtype) == ((3, 16, 16), torch.float32)
     assert (float(image.min()) >= 0.0, float(image.max()) <= 1.0) == (True, True)
-    same = torch.from_numpy(decode(path, 16, "random", seed=1, item=2)).permute(2, 0, 1)
+    same = torch.from_numpy(decode(path, 16, "random", seed=1, item=2).pixels).permute(2, 0, 1)
     assert torch.equal(image * 255, same.float())
     path.write_bytes(b"")
-    with pytest.raises(ImageError, match="cannot read image"):
+    with pytest.raises(ImageError, match="is no readable image"):
         load_image(path, 16)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from PIL import Image
-
 from tts.errors import CheckpointError, reason
 from tts.evaluation.report.page import Picture
+from tts.images import verified_size
 
 SMALL, ENLARGED = 320, 480
 """Pictures less than ``SMALL`` wide grow by a whole factor to at most ``ENLARGED``, in CSS pixels."""
@@ -35,18 +33,12 @@ def load_picture(path: Path, alt: str, grid: bool = False) -> Picture:
         raise CheckpointError(f"{path} is no picture; a report takes {', '.join(MEDIA)}")
     try:
         content = path.read_bytes()
-        width, height = _svg_size(content) if media == MEDIA[".svg"] else _raster_size(content)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow and the XML parser raise all three
+        width, height = _svg_size(content) if media == MEDIA[".svg"] else verified_size(path)
+    except (OSError, SyntaxError, ValueError) as error:  # the XML parser raises all three
         raise CheckpointError(f"{path} is no readable picture ({reason(error)}); draw it anew") from error
     factor = max(1, ENLARGED // width) if grid and width < SMALL else 1
     uri = f"data:{media};base64,{base64.b64encode(content).decode()}"
     return Picture(uri, alt, width * factor, height * factor, grid and width <= SHARP)
-
-
-def _raster_size(content: bytes) -> tuple[int, int]:
-    with Image.open(io.BytesIO(content)) as image:
-        image.verify()
-        return image.size
 
 
 def _svg_size(content: bytes) -> tuple[int, int]:

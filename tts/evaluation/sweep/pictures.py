@@ -18,7 +18,8 @@ from tts.building import Model
 from tts.errors import CheckpointError
 from tts.evaluation.sweep.reading import ResultPoint
 from tts.evaluation.sweep.sheet import Sheet
-from tts.io import load_png, make_folder, save_png, to_uint8
+from tts.images import read_image
+from tts.io import make_folder, save_png, to_uint8
 from tts.pipeline import Generator, Item
 from tts.resolve import build_selector
 from tts.sample_config import SampleConfig, search_settings
@@ -101,7 +102,7 @@ def strip(folder: Path, point: ResultPoint) -> list[Pixels]:
     path = folder / "points" / point.id / "images.png"
     if not path.is_file():
         return []
-    row = load_png(path)
+    row = read_image(path)
     side, width = row.shape[:2]
     if width % side:
         raise CheckpointError(f"{path} is {width}x{side}, a row of square images was expected; sweep again")

@@ -9,15 +9,15 @@ import pytest
 
 from tts.errors import CheckpointError
 from tts.evaluation.sweep.store import Store
-from tts.io import load_png
+from tts.images import read_image
 
 
 def test_the_picture_is_of_the_lowest_seed_set(asked: Any) -> None:
     strip = asked.store.folder / "points" / "plain" / "images.png"
     asked.put("plain", 5, 1.0, level=50)
-    assert load_png(strip).max() == 0
+    assert read_image(strip).max() == 0
     asked.put("greedy-m8", 3, 1.0, level=30)
-    assert load_png(strip.parents[1] / "greedy-m8" / "images.png").shape == (4, 40, 3)
+    assert read_image(strip.parents[1] / "greedy-m8" / "images.png").shape == (4, 40, 3)
 
 
 def test_a_folder_grows_by_points_and_sets_of_the_same_kind(asked: Any) -> None:
