@@ -10,21 +10,23 @@ Axis letters: H W pixels.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (  # what Image.open would find by importing all decoders, that of EPS among them
-    Image,
-)
+from PIL import Image, UnidentifiedImageError
 
 from tts.errors import CheckpointError, reason
 
 Pixels = NDArray[np.uint8]
+
+for _decoder in ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP"):
+    import_module(f"PIL.{_decoder}ImagePlugin")  # or Image.open would import all that there are
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is read. No other decoder of Pillow's is ever tried: that of EPS, for one, starts Ghostscript."""
@@ -43,8 +45,7 @@ REMARKS = {
     "depth": "have 16 bits a channel, of which the upper 8 are taken",
     "profile": "have a colour profile other than sRGB, and their colours are taken as stored",
     "cmyk": "are CMYK, and become RGB without a colour profile",
-    "resized": "were resized",
-    "enlarged": "were smaller and were enlarged",
+    "enlarged": "were smaller and were enlarged, which their figures show",
 }
 """What is to be said of images, by kind; a count and names go before it."""
 
@@ -63,6 +64,37 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes an image of each EXIF orientation upright."""
+
+
+def printable(name: str) -> str:
+    """A file's name as it can be shown: without line breaks, control characters and what is no text."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+
+
+@dataclass
+class Tally:
+    """How many files there are of a kind, and the first names."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, *names: str) -> Tally:
+        """Count more of them."""
+        self.count += len(names)
+        self.first += [printable(name) for name in names[: max(0, _NAMED - len(self.first))]]
+        return self
+
+    def __str__(self) -> str:
+        """The names, and that there are others."""
+        return ", ".join([*self.first, *(["…"] if self.count > len(self.first) else [])])
+
+
+def remark_lines(tallies: Mapping[str, Tally], total: int) -> list[str]:
+    """What to say of remarks: a line for each kind."""
+    return [
+        f"{tally.count} of {total} images {REMARKS[kind]} ({tally})"
+        for kind, tally in sorted(tallies.items())
+    ]
 
 
 class ImageError(CheckpointError):
@@ -117,7 +149,7 @@ def _named(path: Path | str) -> Iterator[IO[bytes]]:
 
 
 def _why(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return f"its content is none of {', '.join(FORMATS)}"
     return reason(error)
 
@@ -136,7 +168,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def _is_deep(image: Image.Image) -> bool:
     """Whether an image that is not loaded yet has 16 bits a channel: Pillow's decoders take the upper 8."""
-    arguments = image.tile[0][3] if getattr(image, "tile", None) else ()
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ()
     many = isinstance(arguments, tuple) and any(isinstance(n, int) and n > 255 for n in arguments)
     return _is_deep_grey(image) or ";16" in str(arguments) or (image.format == "PPM" and many)
 

@@ -75,7 +75,8 @@ class BackboneSpec:
     ``factory`` names a callable ``(BackboneRequest) -> Backbone``. ``schedule`` holds the side of each scale,
     coarse to fine. Where it can be chosen at sampling time, ``max_side`` is the largest last side and
     ``schedules`` are the ones that have a name. ``guidance`` holds the guidance forms, the default first.
-    ``files`` are the publisher's file names (for ``tts fetch``), ``repo`` their repository.
+    ``files`` are the publisher's file names (for ``tts fetch``), ``repo`` their repository. ``class_names``
+    are those of the first and the last class, as the folders of its training images are named.
     """
 
     name: str
@@ -96,6 +97,7 @@ class BackboneSpec:
     repo: str | None = None
     files: dict[str, str] = field(default_factory=dict)
     default_scorer: str | None = None
+    class_names: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

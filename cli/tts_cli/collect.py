@@ -40,6 +40,7 @@ def collect(
     max_unreadable: Annotated[
         float, typer.Option(help="Share of unreadable images, skipped and named, that ends the run.")
     ] = 0.01,
+    apply_orientation: options.ApplyOrientation = False,
     overwrite: options.Overwrite = False,
     extend: options.Extend = False,
     shard: options.Share = None,
@@ -65,3 +66,5 @@ def collect(
         summary = run_collect(config, log.report, log.warn)
     if Launch.from_environment().main:
         print(f"{state(summary.outcome, summary.items, ' collected')} in {summary.out}")
+        if summary.labels:
+            print(summary.labels)

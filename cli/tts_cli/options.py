@@ -68,6 +68,10 @@ Cfg = Annotated[
 TopK = Annotated[int | None, typer.Option(help="Codes kept by top-k; 0 is off. Default: the backbone's.")]
 TopP = Annotated[float | None, typer.Option(help="Mass kept by top-p; 0 is off. Default: the backbone's.")]
 BatchSize = Annotated[int | None, typer.Option(help="Images at once; changes speed, not results.")]
+ApplyOrientation = Annotated[
+    bool,
+    typer.Option("--apply-orientation", help="Turn image files upright by EXIF; published tools do not."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out already holds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Extend = Annotated[bool, typer.Option("--extend", help="Add the images that --out does not have yet.")]

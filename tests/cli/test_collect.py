@@ -124,6 +124,77 @@ def test_an_image_folder(succeed: Text, images: Path, tmp_path: Path) -> None:
     assert manifest(tmp_path / "out")["settings"]["crop"] == "random"
 
 
+def test_the_labels_of_a_folder_are_said_and_recorded(succeed: Text, images: Path, tmp_path: Path) -> None:
+    said = "labels 0 to 9 are the places of the class folders' names sorted as text, 'class-0' to 'class-9'"
+    assert succeed("collect", "--real", images, "--out", tmp_path / "named").splitlines()[1] == said
+    for folder in sorted(images.iterdir()):
+        folder.rename(images / folder.name.removeprefix("class-"))
+    (images / "7").rename(images / "007")
+    said = "labels are the numbers that the class folders are named by, 0 to 9"
+    assert succeed("collect", "--real", images, "--out", tmp_path / "numbered").splitlines()[1] == said
+    record = manifest(tmp_path / "numbered")["settings"]["folder"]
+    assert record == {"labels": said, "left_out": {"count": 0, "first": []}}
+    named, numbered = shard(tmp_path / "named"), shard(tmp_path / "numbered")
+    assert torch.equal(named["labels"], numbered["labels"])
+    assert torch.equal(named["tokens"], numbered["tokens"])
+
+
+def test_numbered_folders_are_no_text(succeed: Text, refuse: Text, images: Path, tmp_path: Path) -> None:
+    """As text, 10 comes before 2."""
+    for i, folder in enumerate(sorted(images.iterdir())):
+        folder.rename(images / str(i + 1))
+    line = refuse("collect", "--real", images, "--out", tmp_path / "out")
+    assert "class folder 10 is no class of the backbone, whose labels are 0 to 9" in line
+    (images / "10").rename(images / "0")
+    succeed("collect", "--real", images, "--per-class", 1, "--out", tmp_path / "out")
+    assert shard(tmp_path / "out")["labels"].tolist() == [*range(10)]
+
+
+def test_what_is_no_image_is_counted_and_named(run: Run, images: Path, tmp_path: Path) -> None:
+    for name in ("notes.txt", "a.avif", "b.heic", "c.jp2"):
+        (images / "class-3" / name).touch()
+    Image.new("RGB", (20, 20)).save(images / "class-3" / "2.gif")
+    Image.new("RGB", (20, 20)).save(images / "class-3" / "3.tiff")
+    done = run("collect", "--real", images, "--out", tmp_path / "out")
+    assert (done.code, done.stdout.splitlines()[0]) == (0, f"22 images collected in {tmp_path / 'out'}")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("warning: 4 files or folders are left out, they are not named ")
+    assert line.endswith("(class-3/a.avif, class-3/b.heic, class-3/c.jp2, …)")
+    record = manifest(tmp_path / "out")["settings"]["folder"]["left_out"]
+    assert record["count"] == 4
+
+
+def test_turned_images_are_told_and_turned_if_asked(run: Run, images: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    ramp = Image.linear_gradient("L").resize((18, 18)).convert("RGB")
+    ramp.save(images / "class-0" / "0.png", exif=exif)
+    ramp.save(images / "class-0" / "1.png")
+    maps = []
+    for name, options in {"left": (), "turned": ("--apply-orientation",)}.items():
+        done = run("collect", "--real", images, *options, "--out", tmp_path / name)
+        assert done.code == 0
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"warning: 1 of 20 images {'were turned' if options else 'are stored turned'}")
+        assert line.endswith("(class-0/0.png)")
+        remarks = manifest(tmp_path / name)["settings"]["remarks"]
+        kind = "turned" if options else "orientation"
+        assert remarks == {kind: {"count": 1, "first": ["class-0/0.png"]}}
+        maps.append(shard(tmp_path / name)["tokens"])
+    assert torch.equal(maps[0][0], maps[0][1])
+    assert not torch.equal(maps[1][0], maps[1][1])
+
+
+def test_folders_that_contradict_the_model_s_classes_are_told(run: Run, images: Path, tmp_path: Path) -> None:
+    names = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    for folder, name in zip(sorted(images.iterdir()), names, strict=True):
+        folder.rename(images / name)
+    done = run("collect", "--real", images, "--out", tmp_path / "out")
+    assert done.code == 0
+    (line,) = done.stderr.splitlines()
+    assert "class folder 'eight' is taken for class 0, which the model's training data call '0'" in line
+
+
 def test_an_image_that_cannot_be_read_is_named_and_skipped(run: Run, images: Path, tmp_path: Path) -> None:
     (images / "class-4" / "1.png").write_bytes(b"no picture")
     done = run("collect", "--real", images, "--out", tmp_path / "out")
@@ -187,7 +258,7 @@ def test_shares_of_a_job_array(succeed: Text, files: Files, tmp_path: Path) -> N
 def test_a_log_in_json(run: Run, images: Path, tmp_path: Path) -> None:
     (images / "class-4" / "1.png").write_bytes(b"no picture")
     done = run("collect", "--real", images, "--log-json", "--out", tmp_path / "out")
-    assert (done.code, done.stdout) == (0, f"19 images collected in {tmp_path / 'out'}\n")
+    assert (done.code, done.stdout.splitlines()[0]) == (0, f"19 images collected in {tmp_path / 'out'}")
     warning, progress = (json.loads(line) for line in done.stderr.splitlines())
     assert warning.keys() == {"event", "time", "message"}
     assert warning["event"] == "warning"
@@ -229,6 +300,7 @@ BAD = {
     "real": ("--real {root}/nothing", "does not exist"),
     "real-empty": ("--real {root}/empty", "has 0 class folders"),
     "real-other": ("--real {root}/classes", "has 1 class folders, the backbone has 10 classes"),
+    "orientation": ("--apply-orientation", "--apply-orientation is for image folders; pass --real FOLDER"),
     "crop": ("--real digits --crop middle", "unknown crop 'middle'"),
     "cfg": ("--cfg -1", "cfg -1.0"),
     "cfg-nan": ("--cfg nan", "cfg nan"),

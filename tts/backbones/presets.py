@@ -22,6 +22,7 @@ SCHEDULE_512 = (1, 2, 3, 4, 6, 9, 13, 18, 24, 32)
 VAR_PUBLISHED = SamplingDefaults(cfg=1.5, top_k=900, top_p=0.96)
 VAR_REPO = "FoundationVision/var"
 VAR_TOKENIZER = "vae_ch160v4096z32.pth"
+IMAGENET = ("n01440764", "n15075141")
 FLEXVAR_PUBLISHED = SamplingDefaults(cfg=2.5, top_k=900, top_p=0.95)
 FLEXVAR_GUIDANCES = (FLEXVAR_GUIDANCE, LLAMAGEN_GUIDANCE)
 FLEXVAR_REPO = "jiaosiyu1999/FlexVAR"
@@ -73,6 +74,7 @@ def _published_var(
         aliases=aliases,
         repo=VAR_REPO,
         files={"transformer": f"{name.replace('-', '_')}.pth", "tokenizer": VAR_TOKENIZER},
+        class_names=IMAGENET,
     )
 
 
@@ -94,6 +96,7 @@ def _published_flexvar(name: str, parameters: str, file: str, aliases: tuple[str
         aliases=aliases,
         repo=FLEXVAR_REPO,
         files={"transformer": file, "tokenizer": FLEXVAR_TOKENIZER},
+        class_names=IMAGENET,
     )
 
 
@@ -111,6 +114,7 @@ def _digits(name: str, summary: str, cfg: float) -> BackboneSpec:
         sampling=SamplingDefaults(cfg=cfg, top_k=0, top_p=0.0),
         collect=CollectDefaults(cfg=0.0),
         default_scorer="learned",
+        class_names=("0", "9"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from tts.backbones.families import FAMILIES, Loaded, check_family, get_family
-from tts.backbones.presets import SPECS
+from tts.backbones.presets import IMAGENET, SPECS
 from tts.backbones.weights import DERIVED, State, read_state
 from tts.config import check_schedule
 from tts.errors import CheckpointError, PluginError, UsageError
@@ -158,6 +158,7 @@ def folder_spec(folder: Path) -> BackboneSpec:
         sampling=config.sampling,
         guidance=family.guidance,
         max_side=limit,
+        class_names=IMAGENET if config.transformer.classes == 1000 else None,
         schedules={name: s for name, s in family.schedules.items() if limit is None or s[-1] <= limit},
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -19,10 +20,10 @@ from tts.data.store import MANIFEST
 from tts.data.writing import write_manifest
 from tts.engine.folder import Layout, RunFolder
 from tts.engine.job import Timing
-from tts.engine.shards import Rows, skipped_in
+from tts.engine.shards import Rows, remarks_in, skipped_in
 from tts.errors import RunError
 from tts.fitting import Fit, fitting
-from tts.images import ImageError
+from tts.images import ImageError, Tally, remark_lines
 from tts.interfaces import Backbone
 from tts.pipeline import Generator, Item
 
@@ -32,11 +33,20 @@ LAYOUT = Layout(MANIFEST, ("generated", "real"), owns=(LISTING,))
 Say = Callable[[str], None]
 
 
+class Maps(NamedTuple):
+    """Token maps (n, L) of ``items``; names of ``skipped`` images, and ``remarks`` as 'kind name'."""
+
+    tokens: Tensor
+    items: Sequence[Item]
+    skipped: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
 class Source(Protocol):
     """Where token maps come from."""
 
-    def maps(self, items: Sequence[Item]) -> Iterator[tuple[Tensor, Sequence[Item], tuple[str, ...]]]:
-        """Token maps (n, L) batch by batch, with the items they are of and the names of skipped ones."""
+    def maps(self, items: Sequence[Item]) -> Iterator[Maps]:
+        """Token maps batch by batch."""
         ...
 
 
@@ -47,10 +57,10 @@ class Generated:
     generator: Generator
     fit: Fit
 
-    def maps(self, items: Sequence[Item]) -> Iterator[tuple[Tensor, Sequence[Item], tuple[str, ...]]]:
+    def maps(self, items: Sequence[Item]) -> Iterator[Maps]:
         """Sample an image for each item."""
         for batch in self.generator.batches(items, self.fit):
-            yield batch.result.tokens, batch.items, ()
+            yield Maps(batch.result.tokens, batch.items)
 
 
 @dataclass(frozen=True)
@@ -60,15 +70,15 @@ class Digits:
     backbone: Backbone
     fit: Fit
 
-    def maps(self, items: Sequence[Item]) -> Iterator[tuple[Tensor, Sequence[Item], tuple[str, ...]]]:
+    def maps(self, items: Sequence[Item]) -> Iterator[Maps]:
         """Augment and encode a scan for each item."""
 
-        def make(rows: slice) -> tuple[Tensor, Sequence[Item], tuple[str, ...]]:
+        def make(rows: slice) -> Maps:
             part = items[rows]
             labels = torch.tensor([item.label for item in part])
             seeds = torch.tensor([item.seed for item in part])
             images = augmented(labels, seeds, self.backbone.info.image_size)
-            return self.backbone.encode(images), part, ()
+            return Maps(self.backbone.encode(images), part)
 
         return fitting(len(items), self.fit, 1, make)
 
@@ -108,23 +118,25 @@ class Images:
     decoder: Decoder
     skips: Skips
 
-    def maps(self, items: Sequence[Item]) -> Iterator[tuple[Tensor, Sequence[Item], tuple[str, ...]]]:
+    def maps(self, items: Sequence[Item]) -> Iterator[Maps]:
         """Decode and encode; unreadable images are skipped, named and counted."""
         self.skips.here = 0
         paths = [(item.seed, self.listing.path(item.seed)) for item in items]
         good: list[tuple[Item, Tensor]] = []
         skipped: list[str] = []
+        remarks: list[str] = []
         for item, (number, found) in zip(items, self.decoder.images(paths), strict=True):
             if isinstance(found, ImageError):
                 skipped.append(self.listing.files[number])
                 self.skips.add(found)
             else:
                 good.append((item, to_float(found.pixels)))
+                remarks += [f"{kind} {self.listing.files[number]}" for kind in found.remarks]
             if len(good) + len(skipped) >= self.fit.batch:
-                yield self._encode(good), [item for item, _ in good], tuple(skipped)
-                good, skipped = [], []
+                yield Maps(self._encode(good), [item for item, _ in good], tuple(skipped), tuple(remarks))
+                good, skipped, remarks = [], [], []
         if good or skipped:
-            yield self._encode(good), [item for item, _ in good], tuple(skipped)
+            yield Maps(self._encode(good), [item for item, _ in good], tuple(skipped), tuple(remarks))
 
     def _encode(self, good: Sequence[tuple[Item, Tensor]]) -> Tensor:
         if not good:
@@ -148,10 +160,11 @@ class CollectJob:
 
     def make(self, items: Sequence[Item], first: int) -> Iterator[Rows]:
         """Token maps, labels and seeds of some items."""
-        for tokens, made, skipped in self.source.maps(items):
+        for tokens, made, skipped, remarks in self.source.maps(items):
             labels = torch.tensor([item.label for item in made], dtype=torch.int64)
             seeds = torch.tensor([item.seed for item in made], dtype=torch.int64)
-            yield Rows(columns(self.identity, tokens, labels, seeds), len(made) + len(skipped), skipped)
+            taken = len(made) + len(skipped)
+            yield Rows(columns(self.identity, tokens, labels, seeds), taken, skipped, remarks)
 
     def publish(self, items: Sequence[Item], rows: Rows) -> tuple[Rows, Mapping[str, str]]:
         """Nothing lies beside a shard."""
@@ -165,7 +178,20 @@ class CollectJob:
         if self.skips is not None:
             settings["skipped"] = skipped
             self.skips.check(skipped)
+            settings["remarks"] = self._told(paths)
         write_manifest(run.path, self.kind, self.identity, settings, paths, run.plan.id)
+
+    def _told(self, paths: Sequence[Path]) -> dict[str, Any]:
+        """Say what is to be said of the images of all shards, and give it for the record."""
+        tallies: dict[str, Tally] = {}
+        for path in paths:
+            for remark in remarks_in(path):
+                kind, _, name = remark.partition(" ")
+                tallies.setdefault(kind, Tally()).add(name)
+        assert self.skips is not None
+        for line in remark_lines(tallies, self.skips.total):
+            self.skips.warn(line)
+        return {kind: asdict(tally) for kind, tally in sorted(tallies.items())}
 
 
 def skipped_elsewhere(run: RunFolder) -> int:

@@ -51,6 +51,7 @@ class CollectConfig:
     lease: float = LEASE
     workers: int | None = None
     max_unreadable: float = 0.01
+    apply_orientation: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -73,6 +74,8 @@ def check(config: CollectConfig) -> None:
         raise UsageError(f"unknown crop {config.crop!r}; use center or random")
     if config.workers is not None and config.workers < 0:
         raise UsageError(f"workers {config.workers} must be at least 0, which decodes in the process itself")
+    if config.apply_orientation and not is_folder(config):
+        raise UsageError("--apply-orientation is for image folders; pass --real FOLDER, or leave it out")
     if not 0 <= config.max_unreadable <= 1:
         raise UsageError(f"max-unreadable {config.max_unreadable} must be a share from 0 to 1")
     check_mode(config.mode, config.shard)
@@ -90,8 +93,9 @@ def resolved_settings(config: CollectConfig, spec: BackboneSpec, info: BackboneI
     fields.pop("schedule")  # the identity has it
     if info.guidance == spec.guidance[0]:
         fields.pop("guidance")
-    if not config.sample_all_scales:
-        fields.pop("sample_all_scales")
+    for name in ("sample_all_scales", "apply_orientation"):
+        if not fields[name]:
+            fields.pop(name)
     if config.real is None:
         fields["per_class"] = config.per_class or DEFAULT_PER_CLASS
         for name in ("cfg", "top_k", "top_p"):

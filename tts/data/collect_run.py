@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tts.data.collect import (
 )
 from tts.data.collect_config import DEFAULT_PER_CLASS, CollectConfig, check, is_folder, resolved_settings
 from tts.data.decoder import Decoder, default_workers
-from tts.data.folders import list_images
+from tts.data.folders import left_out_line, list_images
 from tts.data.listing import ImageFolder
 from tts.data.manifest import BackboneIdentity
 from tts.data.store import existing
@@ -41,15 +41,20 @@ from tts.noise_streams import Stream
 from tts.pipeline import Generator, Item, default_batch, distinct_items
 from tts.resolve import build_backbone, build_selector, torch_device, torch_dtype
 from tts.runinfo import environment
+from tts.specs import BackboneSpec
 
 
 @dataclass(frozen=True)
 class CollectSummary:
-    """What a run made: ``items`` of the data set, or of the plan while it is unfinished."""
+    """What a run made: ``items`` of the data set, or of the plan while it is unfinished.
+
+    ``labels`` says how the class folders of real images were numbered.
+    """
 
     out: Path
     items: int
     outcome: Outcome
+    labels: str | None = None
 
 
 def run_collect(
@@ -78,15 +83,20 @@ def run_collect(
         prepare(run)
         if listing is not None and not (run.path / LISTING).exists():
             listing.save(run.path / LISTING)
+        for line in listing_doubts(listing, spec) if listing is not None and launch.main else ():
+            warn(line)
         fit = Fit(config.batch_size or default_batch(backbone.info.tokens), say=warn)
         skips = Skips(run.plan.items, config.max_unreadable, warn, partial(skipped_elsewhere, run))
         with _source(config, backbone, settings, fit, listing, skips, launch) as source:
             recorded = {**settings, "environment": environment(device)}
+            if listing is not None:
+                recorded["folder"] = {"labels": str(listing.classes), "left_out": asdict(listing.left_out)}
             counted = skips if listing is not None else None
             job = CollectJob(source, config.kind, identity, recorded, counted)
             outcome = work(run, worker, job, stop, share, report, warn)
     manifest = existing(out) if outcome.finished else None
-    return CollectSummary(out, manifest.items if manifest else run.plan.items, outcome)
+    labels = str(listing.classes) if listing is not None else None
+    return CollectSummary(out, manifest.items if manifest else run.plan.items, outcome, labels)
 
 
 def find_listing(config: CollectConfig, info: BackboneInfo) -> ImageFolder:
@@ -97,6 +107,13 @@ def find_listing(config: CollectConfig, info: BackboneInfo) -> ImageFolder:
         if plan and plan.settings.get("real") == config.real and (folder / LISTING).is_file():
             return ImageFolder.load(folder / LISTING, root)
     return list_images(root, info.classes)
+
+
+def listing_doubts(listing: ImageFolder, spec: BackboneSpec) -> Iterator[str]:
+    """What to warn of before images of a folder are encoded."""
+    yield from listing.classes.doubts(spec.class_names, spec.classes)
+    if listing.left_out.count:
+        yield left_out_line(listing.left_out)
 
 
 def plan_items(
@@ -148,7 +165,8 @@ def _source(
         workers = config.workers
         if workers is None:
             workers = default_workers(skips.total, launch.local_world)
-        with Decoder(workers, backbone.info.image_size, config.crop, config.seed) as decoder:
+        size, upright = backbone.info.image_size, config.apply_orientation
+        with Decoder(workers, size, config.crop, config.seed, upright) as decoder:
             yield Images(backbone, fit, listing, decoder, skips)
 
 

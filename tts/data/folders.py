@@ -1,80 +1,108 @@
-"""Image folders: one sub-folder a class; the sorted folder names give the class numbers.
+"""Image folders: one sub-folder a class.
 
-Axis letters: H W pixels.
+Axis letters: N images.
 """
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from tts.data.classes import Classes
 from tts.data.decode import Crop, decode
 from tts.data.listing import ImageFolder
 from tts.errors import UsageError, reason
-from tts.images import Pixels
+from tts.images import EXTENSIONS, Pixels, Tally
 
-__all__ = [
-    "EXTENSIONS",
-    "Crop",
-    "ImageFolder",
-    "class_folders",
-    "images_in",
-    "list_images",
-    "load_image",
-]
-
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+_EXTENSIONS = " ".join(EXTENSIONS)
 _THREADS = 8
 
 
 def list_images(root: Path | str, classes: int) -> ImageFolder:
-    """List the images below ``root``, whose sub-folders must be as many as the backbone has classes."""
+    """List the images below ``root``, whose sub-folders must be those of a backbone with so many classes."""
     folder = Path(root)
     if not folder.is_dir():
         raise UsageError(f"image folder {folder} does not exist; give a folder with one sub-folder a class")
+    found = scan(folder)
+    if found.fault:
+        raise UsageError(f"{folder}: {found.fault}")
+    found.classes.check(folder, classes)
+    if not found.in_classes:
+        raise UsageError(f"{folder} has no images in its class folders, which are named {_EXTENSIONS}")
+    if found.flat:
+        found.left_out.add(*found.flat)
+    return ImageFolder(folder, found.classes, tuple(found.in_classes), found.labels, found.left_out)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is in a folder: images in it, ``flat``, and in class folders, as 'class/file', in order.
+
+    ``labels`` (N,) are those of ``in_classes``. Whatever is not named like an image is ``left_out``; other
+    hidden files and folders do not count. ``fault`` says why the folders' names give no labels.
+    """
+
+    classes: Classes
+    flat: list[str]
+    in_classes: list[str]
+    labels: NDArray[np.int32]
+    left_out: Tally
+    fault: str | None
+
+
+def scan(root: Path) -> Scan:
+    """Look at the names in a folder and in its sub-folders, which are its classes."""
     try:
-        names = class_folders(folder)
-        if len(names) != classes:
-            raise UsageError(
-                f"{folder} has {len(names)} class folders, the backbone has {classes} classes; give one "
-                "sub-folder a class in the order of their names, an empty one for a class without images"
-            )
+        flat, others, folders = _sorted(root)
+        classes, fault = _classes(folders)
         with ThreadPoolExecutor(_THREADS) as threads:  # for file systems that are slow to answer
-            listed = list(threads.map(lambda name: images_in(folder, name), names))
+            listed = list(threads.map(lambda name: _sorted(root / name), classes.names))
     except OSError as error:
         raise UsageError(
-            f"cannot list image folder {error.filename or folder} ({reason(error)}); check the rights there"
+            f"cannot list image folder {error.filename or root} ({reason(error)}); check the rights there"
         ) from error
-    files = tuple(file for one in listed for file in one)
-    if not files:
-        raise UsageError(
-            f"{folder} has no images, its class folders must hold files named {' '.join(EXTENSIONS)}"
-        )
-    labels = np.repeat(np.arange(classes, dtype=np.int32), [len(one) for one in listed])
-    return ImageFolder(folder, tuple(names), files, labels)
+    left_out, in_classes, counts = Tally().add(*others), list[str](), list[int]()
+    for name, (files, strangers, deeper) in zip(classes.names, listed, strict=True):
+        in_classes += [f"{name}/{file}" for file in files]
+        counts.append(len(files))
+        left_out.add(*(f"{name}/{other}" for other in (*strangers, *(f"{one}/" for one in deeper))))
+    labels = np.repeat(np.asarray(classes.labels, np.int32), counts)
+    return Scan(classes, flat, in_classes, labels, left_out, fault)
 
 
-def class_folders(folder: Path) -> list[str]:
-    """Names of the sub-folders, sorted; hidden ones do not count."""
+def _classes(folders: list[str]) -> tuple[Classes, str | None]:
+    """The classes, or the folders in some order and why they are none."""
+    try:
+        return Classes.of(folders), None
+    except UsageError as error:
+        return Classes(tuple(folders), tuple(range(len(folders))), False), str(error)
+
+
+def _sorted(folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """Images, other files and folders, each sorted by name."""
+    images, others, folders = list[str](), list[str](), list[str]()
     with os.scandir(folder) as entries:
-        return sorted(_one_line(entry) for entry in entries if entry.name[0] != "." and entry.is_dir())
+        for entry in entries:
+            hidden, named = entry.name[0] == ".", entry.name.lower().endswith(EXTENSIONS)
+            if not hidden and entry.is_dir():
+                folders.append(_one_line(entry))
+            elif not hidden and named and entry.is_file():
+                images.append(_one_line(entry))
+            elif not hidden or named:
+                others.append(entry.name)
+    return sorted(images), sorted(others), sorted(folders)
 
 
-def images_in(folder: Path, name: str) -> list[str]:
-    """The images of a class as 'class/file', sorted."""
-    with os.scandir(folder / name) as entries:
-        return [
-            f"{name}/{file}" for file in sorted(_one_line(entry) for entry in entries if _is_image(entry))
-        ]
-
-
-def _is_image(entry: os.DirEntry[str]) -> bool:
-    return entry.name[0] != "." and entry.name.lower().endswith(EXTENSIONS) and entry.is_file()
+def left_out_line(left_out: Tally) -> str:
+    """What to say of files that were left out."""
+    return f"{left_out.count} files or folders are left out, they are not named {_EXTENSIONS} ({left_out})"
 
 
 def _one_line(entry: os.DirEntry[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Literal, TextIO
@@ -12,10 +12,12 @@ from typing import Literal, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tts.errors import CheckpointError, reason
+from tts.data.classes import Classes
+from tts.errors import CheckpointError, UsageError, reason
+from tts.images import Tally
 from tts.io import atomic_path
 
-FORMAT = "scalewise-tts images 1"
+FORMAT = "scalewise-tts images 2"
 _LINES = 1 << 16
 
 
@@ -23,14 +25,15 @@ _LINES = 1 << 16
 class ImageFolder:
     """Images below ``root``, class by class and sorted by name; ``labels[i]`` is the class of ``files[i]``.
 
-    An image's number is its index here. ``names`` are the classes' folders, ``files`` are 'class/file', and
-    ``labels`` (N,) is int32.
+    An image's number is its index here. ``files`` are 'class/file', and ``labels`` (N,) is int32. What else
+    lies there is ``left_out``.
     """
 
     root: Path
-    names: tuple[str, ...]
+    classes: Classes
     files: tuple[str, ...]
     labels: NDArray[np.int32]
+    left_out: Tally = field(default_factory=Tally)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -45,13 +48,13 @@ class ImageFolder:
         numbers = np.arange(len(self), dtype=np.int64)
         if per_class is None:
             return numbers
-        starts = np.searchsorted(self.labels, np.arange(len(self.names)))
-        return numbers[numbers - starts[self.labels] < per_class]
+        starts = np.searchsorted(self.labels, self.labels)
+        return numbers[numbers - starts < per_class]
 
     def fingerprint(self) -> str:
         """SHA-256 of the class names and the files' names in their order, as hexadecimal digits."""
         digest = hashlib.sha256()
-        lines = iter((*self.names, "", *self.files))
+        lines = iter((*self.classes.names, "", *self.files))
         while part := list(islice(lines, _LINES)):
             digest.update("".join(f"{line}\n" for line in part).encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
@@ -62,7 +65,8 @@ class ImageFolder:
             "format": FORMAT,
             "images": len(self),
             "fingerprint": self.fingerprint(),
-            "names": self.names,
+            "names": self.classes.names,
+            "left_out": asdict(self.left_out),
         }
         with atomic_path(file) as temporary, _text(temporary, "w") as stream:
             stream.write(json.dumps(header) + "\n")
@@ -75,24 +79,25 @@ class ImageFolder:
             with _text(Path(file), "r") as stream:
                 header = json.loads(stream.readline())
                 files = tuple(stream.read().split("\n")[:-1])
-            names = tuple(header["names"])
-            folder = cls(Path(root), names, files, _labels(names, files))
+            classes, found = Classes.of(header["names"]), header["left_out"]
+            left_out = Tally(int(found["count"]), [str(name) for name in found["first"]])
+            folder = cls(Path(root), classes, files, _labels(classes, files), left_out)
             if [header["format"], header["images"]] != [FORMAT, len(files)]:
                 raise ValueError(f"{len(files)} of {header['images']} images in {header['format']!r}")
-            if header["fingerprint"] != folder.fingerprint():
+            if (header["fingerprint"], tuple(header["names"])) != (folder.fingerprint(), classes.names):
                 raise ValueError("another fingerprint")
         except OSError as error:
             raise CheckpointError(f"cannot read {file} ({reason(error)}); check the path") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
             raise CheckpointError(
                 f"{file} is no complete list of images ({reason(error)}); delete it, it will be made again"
             ) from error
         return folder
 
 
-def _labels(names: tuple[str, ...], files: tuple[str, ...]) -> NDArray[np.int32]:
+def _labels(classes: Classes, files: tuple[str, ...]) -> NDArray[np.int32]:
     """Class numbers (N,) of files named 'class/file'."""
-    numbers = {name: number for number, name in enumerate(names)}
+    numbers = dict(zip(classes.names, classes.labels, strict=True))
     return np.fromiter((numbers[file.partition("/")[0]] for file in files), np.int32, len(files))
 
 

@@ -18,7 +18,7 @@ from tts.data.writing import StoreWriter
 from tts.errors import CheckpointError, UsageError
 from tts.io import load_tensors, sha256_file
 
-VARYING = ("per_class", "environment", "timing", "skipped", "merged")
+VARYING = ("per_class", "environment", "timing", "skipped", "remarks", "folder", "merged")
 """Settings that may differ, because they choose items or tell how these came about."""
 
 PLACES = ("backbone", "weights")

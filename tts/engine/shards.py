@@ -23,12 +23,14 @@ from tts.io import load_tensors, read_metadata, save_tensors
 class Rows:
     """Finished items: tensors with a row an item, without the ``skipped`` ones, which are named.
 
-    ``taken`` counts the items of the plan that these are, skipped ones included.
+    ``taken`` counts the items of the plan that these are, skipped ones included. ``remarks`` are what is to
+    be said of some of them, 'kind name'.
     """
 
     tensors: dict[str, Tensor]
     taken: int
     skipped: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def items(self) -> int:
@@ -43,6 +45,7 @@ class Rows:
             {name: torch.cat([part.tensors[name] for part in parts]) for name in names},
             sum(part.taken for part in parts),
             tuple(name for part in parts for name in part.skipped),
+            tuple(remark for part in parts for remark in part.remarks),
         )
 
 
@@ -58,6 +61,7 @@ def write_shard(path: Path, rows: Rows, owner: ShardRange, notes: Mapping[str, s
         "shard": str(owner.number),
         "taken": str(rows.taken),
         "skipped": json.dumps(rows.skipped),
+        **({"remarks": json.dumps(rows.remarks)} if rows.remarks else {}),
         **notes,
     }
     save_tensors(path, rows.tensors, {**metadata, "sha256": digest(rows.tensors, metadata)})
@@ -78,7 +82,7 @@ def read_shard(path: Path, owner: ShardRange, whole: bool = True) -> tuple[Rows,
     taken = metadata.get("taken", "")
     if not taken.isdecimal():
         raise CheckpointError(f"{path} does not say how many items it holds")
-    return Rows(tensors, int(taken), _skipped(path, metadata)), metadata
+    return Rows(tensors, int(taken), _skipped(path, metadata), _remarks(path, metadata)), metadata
 
 
 def glance(path: Path, owner: ShardRange) -> str | None:
@@ -96,11 +100,20 @@ def skipped_in(path: Path) -> tuple[str, ...]:
     return _skipped(path, read_metadata(path))
 
 
+def remarks_in(path: Path) -> tuple[str, ...]:
+    """What a shard remarks on its items."""
+    return _remarks(path, read_metadata(path))
+
+
 def _skipped(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
     try:
         return tuple(json.loads(metadata["skipped"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} does not say which items it leaves out") from error
+
+
+def _remarks(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
+    return _skipped(path, {"skipped": metadata.get("remarks", "[]")})
 
 
 def _foreign(metadata: Mapping[str, str], owner: ShardRange, whole: bool) -> str | None:

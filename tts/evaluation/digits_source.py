@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from tts.data.digits import Part, load_digits_split
 from tts.errors import UsageError
 from tts.evaluation.digits import SIZE
-from tts.evaluation.image_source import ImageSource, Pixels
+from tts.evaluation.image_source import ImageSource
+from tts.images import Pixels
 from tts.io import to_uint8
 
 PARTS: tuple[Part, ...] = ("heldout", "train", "all")

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tts.data.folders import EXTENSIONS, class_folders, images_in
-from tts.errors import UsageError, reason
-from tts.evaluation.image_source import ImageSource, Numbers, Pixels, check_square
-from tts.images import read_image
+from tts.data.classes import Classes
+from tts.data.folders import left_out_line, scan
+from tts.errors import UsageError
+from tts.evaluation.image_source import ImageSource, Numbers, check_square
+from tts.evaluation.reading import AS_STORED, Reading
+from tts.images import EXTENSIONS, Picture, Pixels
 from tts.packing import shuffled
 
 THREADS = 8
@@ -28,19 +30,29 @@ class FolderSource(ImageSource):
 
     root: Path = field(kw_only=True)
     files: tuple[str, ...] = field(kw_only=True)
+    reading: Reading = field(kw_only=True, default=AS_STORED)
+    classes: Classes | None = field(kw_only=True, default=None)
 
     def portions(self, rows: range, size: int) -> Iterator[Pixels]:
         """Pixels (n, S, S, 3), decoded by several threads."""
 
-        def load(number: int) -> Pixels:
+        def load(number: int) -> Picture:
             path = self.root / self.files[number]
-            pixels = read_image(path)
-            check_square(path, pixels.shape, self.size)
-            return pixels
+            picture = self.reading.read(path)
+            check_square(path, picture.pixels.shape, self.size)
+            return picture
 
         with ThreadPoolExecutor(THREADS) as threads:
             for first in range(rows.start, rows.stop, size):
-                yield np.stack(list(threads.map(load, range(first, min(first + size, rows.stop)))))
+                numbers = range(first, min(first + size, rows.stop))
+                pictures = list(threads.map(load, numbers))
+                for number, picture in zip(numbers, pictures, strict=True):
+                    self.remark(self.files[number], picture.remarks)
+                yield np.stack([picture.pixels for picture in pictures])
+
+    def label_doubts(self, known: tuple[str, str] | None) -> Iterator[str]:
+        """Names of class folders that contradict each other, or the names of known classes."""
+        return self.classes.doubts(known) if self.classes else iter(())
 
     def sha256(self) -> str:
         """SHA-256 of the names and sizes of the files."""
@@ -50,49 +62,34 @@ class FolderSource(ImageSource):
         return digest.hexdigest()
 
 
-def open_folder(root: Path) -> FolderSource:
+def open_folder(root: Path, reading: Reading = AS_STORED) -> FolderSource:
     """The images of a folder without sub-folders, or with one a class."""
-    try:
-        files, labels = _listed(root)
-    except OSError as error:
-        raise UsageError(
-            f"cannot list image folder {error.filename or root} ({reason(error)}); check the rights there"
-        ) from error
-    first = root / files[0]
-    return FolderSource(
-        name=root.resolve().name,
-        count=len(files),
-        size=check_square(first, read_image(first).shape),
-        labels=labels,
-        order=shuffled(len(files)),
-        root=root,
-        files=files,
-    )
-
-
-def _listed(root: Path) -> tuple[tuple[str, ...], Numbers | None]:
-    """The files as 'file' or 'class/file', sorted, and their labels, which only class folders give."""
-    flat = [name.partition("/")[2] for name in images_in(root.resolve().parent, root.resolve().name)]
-    folders = class_folders(root)
-    listed = [images_in(root, name) for name in folders]
-    in_classes = [file for one in listed for file in one]
-    if flat and in_classes:
+    found = scan(root)
+    if found.flat and found.in_classes:
         raise UsageError(
             f"{root} has images both in it and in sub-folders; keep them in one sub-folder a class"
         )
-    if not flat and not in_classes:
+    files = tuple(found.flat or found.in_classes)
+    if not files:
         raise UsageError(
             f"{root} has no images; give a folder of files named {' '.join(EXTENSIONS)}, in it or in one"
             " sub-folder a class"
         )
-    if flat:
-        return tuple(flat), None
-    labels = np.repeat(np.asarray(_numbers(folders), np.int64), [len(one) for one in listed])
-    return tuple(in_classes), labels
-
-
-def _numbers(folders: list[str]) -> list[int]:
-    """The class of each folder: the number that it is named by if all are, else its place among them."""
-    if all(name.isdecimal() for name in folders):
-        return [int(name) for name in folders]
-    return list(range(len(folders)))
+    labels: Numbers | None = None
+    if found.in_classes and found.fault is None:
+        labels = found.labels.astype(np.int64)
+    first = root / files[0]
+    return FolderSource(
+        name=root.resolve().name,
+        count=len(files),
+        size=check_square(first, reading.read(first).pixels.shape),
+        labels=labels,
+        order=shuffled(len(files)),
+        label_fault=found.fault if found.in_classes else None,
+        doubts=(left_out_line(found.left_out),) if found.left_out.count else (),
+        notes=(str(found.classes),) if labels is not None else (),
+        root=root,
+        files=files,
+        reading=reading,
+        classes=found.classes if labels is not None else None,
+    )

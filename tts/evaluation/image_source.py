@@ -6,8 +6,8 @@ Axis letters: N images of the set, n of a portion, S pixels a side.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tts.errors import CheckpointError
-from tts.images import Pixels
+from tts.images import Pixels, Tally
 
 Numbers: TypeAlias = NDArray[np.int64]
 
@@ -29,7 +29,9 @@ class ImageSource(ABC):
     ``labels`` (N,) are the classes that they were made for, where known. ``order`` (N,) are the numbers of
     the images in the order in which figures take them; ``None`` leaves them as they are stored.
     ``uint8_rule`` and ``family`` say how their pixels were rounded, and by which kind of backbone;
-    ``images_per_second`` is the recorded speed.
+    ``images_per_second`` is the recorded speed. ``label_fault`` says why there are no labels where one would
+    expect some. ``doubts`` are warnings, ``notes`` are what else to say; ``remarked`` counts the images that
+    there is something to say of, by kind of remark, as they are read.
     """
 
     name: str
@@ -40,6 +42,11 @@ class ImageSource(ABC):
     uint8_rule: str | None = None
     family: str | None = None
     images_per_second: float | None = None
+    backbone: str | None = None
+    label_fault: str | None = None
+    doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    remarked: dict[str, Tally] = field(default_factory=dict)
 
     @abstractmethod
     def portions(self, rows: range, size: int) -> Iterator[Pixels]:
@@ -54,6 +61,15 @@ class ImageSource(ABC):
         for pixels in self.portions(rows, size):
             yield rearrange(torch.from_numpy(pixels), "n h w c -> n c h w").contiguous()
 
+    def remark(self, name: str, kinds: Iterable[str]) -> None:
+        """Count what is to be said of an image."""
+        for kind in kinds:
+            self.remarked.setdefault(kind, Tally()).add(name)
+
+    def label_doubts(self, known: tuple[str, str] | None) -> Iterator[str]:
+        """What makes the labels doubtful, given the names of the first and the last class."""
+        return iter(())
+
     def ordered_labels(self) -> Numbers | None:
         """Labels (N,) in the order in which figures take the images."""
         if self.labels is None or self.order is None:
@@ -66,8 +82,11 @@ def check_square(what: object, shape: tuple[int, ...], size: int | None = None) 
     height, width = shape[-3:-1]
     if size is not None and (height, width) != (size, size):
         raise CheckpointError(
-            f"{what} has {height}x{width} pixels, the first image {size}x{size}; all must be of one size"
+            f"{what} has {height}x{width} pixels, the first image {size}x{size}; all must be of one size,"
+            " which --resize makes"
         )
     if height != width or not height:
-        raise CheckpointError(f"{what} has {height}x{width} pixels, images must be square; crop them first")
+        raise CheckpointError(
+            f"{what} has {height}x{width} pixels, images must be square; crop them, or pass --resize"
+        )
     return height

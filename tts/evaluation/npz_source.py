@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from tts.errors import CheckpointError
-from tts.evaluation.image_source import ImageSource, Numbers, Pixels, check_square
+from tts.evaluation.image_source import ImageSource, Numbers, check_square
 from tts.evaluation.npz_file import NpzFile
+from tts.images import Pixels
 from tts.io import sha256_file
 
 IMAGES, LABELS, RECORD = "arr_0", "arr_1", "record"

@@ -17,8 +17,8 @@ from tts.engine.plan import ShardRange
 from tts.engine.shards import glance, read_shard
 from tts.errors import CheckpointError
 from tts.evaluation.folder_source import THREADS
-from tts.evaluation.image_source import ImageSource, Numbers, Pixels, check_square
-from tts.images import read_image
+from tts.evaluation.image_source import ImageSource, Numbers, check_square
+from tts.images import Pixels, read_image
 from tts.io import load_tensors
 from tts.outputs import image_path, recorded_family, recorded_speed
 from tts.packing import finished_run, shuffled

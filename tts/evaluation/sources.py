@@ -9,13 +9,14 @@ from tts.errors import UsageError
 from tts.evaluation.folder_source import open_folder
 from tts.evaluation.image_source import ImageSource
 from tts.evaluation.npz_source import open_npz
+from tts.evaluation.reading import AS_STORED, Reading
 from tts.evaluation.run_source import open_run
 from tts.outputs import RECORD
 
 __all__ = ["ImageSource", "open_source"]
 
 
-def open_source(path: Path | str) -> ImageSource:
+def open_source(path: Path | str, reading: Reading = AS_STORED) -> ImageSource:
     """Open the images of a finished run of ``tts sample``, of an npz or of an image folder.
 
     Only what says how many there are and how large is read. ``UsageError`` or ``CheckpointError`` say what is
@@ -28,4 +29,4 @@ def open_source(path: Path | str) -> ImageSource:
         return open_npz(place)
     if (place / PLAN_FILE).exists() or (place / RECORD).exists():
         return open_run(place)
-    return open_folder(place)
+    return open_folder(place, reading)

@@ -19,7 +19,7 @@ from tts.io import load_tensors
 from tts.upkeep.command import command_of
 from tts.upkeep.found import Found, find
 
-ENVIRONMENT = ("environment", "timing", "skipped", "merged")
+ENVIRONMENT = ("environment", "timing", "skipped", "remarks", "folder", "merged")
 """Settings of a manifest that say how it came about."""
 
 

@@ -64,37 +64,37 @@ def test_generated_maps_are_plain_samples(fake_backbone):
     generator = Generator(fake_backbone(), None, RandomSelector(), settings, CPU)
     items = distinct_items(range(5), 2, 5)
     found = list(Generated(generator, Fit(4)).maps(items))
-    assert [len(tokens) for tokens, _, _ in found] == [4, 4, 2]
-    assert [item for _, made, _ in found for item in made] == items
-    assert all(skipped == () for _, _, skipped in found)
+    assert [len(tokens) for tokens, *_ in found] == [4, 4, 2]
+    assert [item for _, made, *_ in found for item in made] == items
+    assert all(skipped == () for _, _, skipped, _ in found)
     (whole,) = generator.batches(items, 10)
-    assert torch.equal(torch.cat([tokens for tokens, _, _ in found]), whole.result.tokens)
+    assert torch.equal(torch.cat([tokens for tokens, *_ in found]), whole.result.tokens)
 
 
 def test_digits_are_augmented_and_encoded_in_batches(digits_backbone):
     items = [Item(label, number) for label in range(10) for number in range(2)]
     found = list(Digits(digits_backbone, Fit(8)).maps(items))
-    assert [len(tokens) for tokens, _, _ in found] == [8, 8, 4]
-    assert [item for _, made, _ in found for item in made] == items
+    assert [len(tokens) for tokens, *_ in found] == [8, 8, 4]
+    assert [item for _, made, *_ in found for item in made] == items
     labels, numbers = torch.arange(10).repeat_interleave(2), torch.arange(2).repeat(10)
     expected = digits_backbone.encode(augmented(labels, numbers, 16))
-    assert torch.equal(torch.cat([tokens for tokens, _, _ in found]), expected)
+    assert torch.equal(torch.cat([tokens for tokens, *_ in found]), expected)
 
 
 @pytest.mark.parametrize("batch", [1, 7, 100])
 def test_an_image_folder_is_decoded_and_encoded(images, folder, digits_backbone, batch):
     source, items = images(batch)
     found = list(source.maps(items))
-    assert max(len(tokens) for tokens, _, _ in found) == min(batch, 20)
-    assert [item for _, made, _ in found for item in made] == items
+    assert max(len(tokens) for tokens, *_ in found) == min(batch, 20)
+    assert [item for _, made, *_ in found for item in made] == items
     pixels = torch.stack([load_image(path, 16) for path in sorted(folder.rglob("*.png"))])
-    assert torch.equal(torch.cat([tokens for tokens, _, _ in found]), digits_backbone.encode(pixels))
+    assert torch.equal(torch.cat([tokens for tokens, *_ in found]), digits_backbone.encode(pixels))
 
 
 def test_some_items_of_a_folder(images):
     source, items = images(100)
-    ((whole, _, _),) = source.maps(items)
-    ((tokens, made, _),) = source.maps(items[5:9])
+    ((whole, *_),) = source.maps(items)
+    ((tokens, made, *_),) = source.maps(items[5:9])
     assert made == items[5:9]
     assert torch.equal(tokens, whole[5:9])
 
@@ -119,7 +119,7 @@ def test_encoding_fits_the_memory(images, digits_backbone, kind):
         source, items = images(8, backbone=tight)
         whole, _ = images(8)
     source.fit.say = remarks.append
-    tokens, expected = (torch.cat([part for part, _, _ in one.maps(items)]) for one in (source, whole))
+    tokens, expected = (torch.cat([part for part, *_ in one.maps(items)]) for one in (source, whole))
     assert torch.equal(tokens, expected)
     assert tight.tried[:3] == [8, 4, 2]
     assert max(tight.tried[3:]) <= 2
@@ -131,8 +131,8 @@ def test_an_unreadable_image_is_skipped_and_named(images, folder):
     warnings = []
     source, items = images(8, warn=warnings.append)
     found = list(source.maps(items))
-    assert [item for _, made, _ in found for item in made] == items[1:]
-    assert [(len(made), skipped) for _, made, skipped in found] == [
+    assert [item for _, made, *_ in found for item in made] == items[1:]
+    assert [(len(made), skipped) for _, made, skipped, _ in found] == [
         (7, ("class0/0.png",)),
         (8, ()),
         (4, ()),
@@ -145,12 +145,12 @@ def test_a_batch_of_unreadable_images_has_no_maps(images, folder):
     refused_images(folder, 2)
     source, items = images(1, share=0.5)
     found = list(source.maps(items))
-    assert [(tokens.shape, len(made), len(skipped)) for tokens, made, skipped in found[:3]] == [
+    assert [(tokens.shape, len(made), len(skipped)) for tokens, made, skipped, _ in found[:3]] == [
         ((0, 30), 0, 1),
         ((0, 30), 0, 1),
         ((1, 30), 1, 0),
     ]
-    assert [made[0].seed for _, made, _ in found[2:]] == list(range(2, 20))
+    assert [made[0].seed for _, made, *_ in found[2:]] == list(range(2, 20))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from tts.data.decode import decode
-from tts.data.folders import list_images, load_image
-from tts.images import ImageError
+from tts.data.folders import left_out_line, list_images, load_image
+from tts.images import EXTENSIONS, ImageError
 
 
 def touch(root: Path, *names: str) -> None:
@@ -27,11 +27,47 @@ def test_listing_is_sorted_by_class_and_name(tmp_path: Path) -> None:
     (tmp_path / "n05").mkdir()
     (tmp_path / ".cache").mkdir()
     folder = list_images(str(tmp_path), classes=3)
-    assert (folder.root, folder.names) == (tmp_path, ("n02", "n05", "n10"))
+    assert (folder.root, folder.classes.names) == (tmp_path, ("n02", "n05", "n10"))
     assert folder.files == ("n02/a.png", "n02/b.JPEG", "n10/B.bmp", "n10/a b.jpg", "n10/c.webp")
     assert folder.labels.tolist() == [0, 0, 2, 2, 2]
     assert folder.labels.dtype == np.int32
     assert folder.path(1) == tmp_path / "n02" / "b.JPEG"
+    left_out = [
+        "n02/deeper/",
+        "n02/folder.png/",
+        "n02/notes.txt",
+        "n02/png",
+        "n10/.hidden.png",
+        "outside.png",
+    ]
+    assert folder.left_out.count == len(left_out)
+    assert set(folder.left_out.first) < set(left_out)
+
+
+@pytest.mark.parametrize("suffix", EXTENSIONS)
+def test_every_suffix_of_an_image_counts(tmp_path: Path, suffix: str) -> None:
+    touch(tmp_path, f"a/1{suffix}", f"a/2{suffix.upper()}")
+    assert list_images(tmp_path, classes=1).files == (f"a/1{suffix}", f"a/2{suffix.upper()}")
+
+
+def test_numbered_folders_are_labels(tmp_path: Path, refused) -> None:
+    touch(tmp_path, "10/a.png", "2/b.png", "001/c.png")
+    folder = list_images(tmp_path, classes=11)
+    assert folder.files == ("001/c.png", "2/b.png", "10/a.png")
+    assert folder.labels.tolist() == [1, 2, 10]
+    assert folder.first(1).tolist() == [0, 1, 2]
+    with refused("class folder 10 is no class of the backbone, whose labels are 0 to 9, and these"):
+        list_images(tmp_path, classes=10)
+    touch(tmp_path, "other/d.png")
+    with refused(f"{tmp_path}: some class folders are named by a number, like 001, others are not"):
+        list_images(tmp_path, classes=11)
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", *(f"a/{i}.avif" for i in range(5)), "a/deeper/2.png", "a/.DS_Store")
+    line = left_out_line(list_images(tmp_path, classes=1).left_out)
+    assert line.startswith("6 files or folders are left out, they are not named .bmp .gif")
+    assert line.endswith(" (a/0.avif, a/1.avif, a/2.avif, …)")
 
 
 def test_the_order_is_that_of_sorted_paths(tmp_path: Path) -> None:
@@ -61,7 +97,7 @@ def test_listing_refuses_no_folder_and_no_images(tmp_path: Path, refused) -> Non
     with refused("does not exist"):
         list_images(tmp_path / "missing", classes=1)
     (tmp_path / "a").mkdir()
-    with refused("has no images, its class folders must hold files named .bmp .jpeg .jpg .png .webp"):
+    with refused("has no images in its class folders, which are named .bmp .gif .jfif .jpeg"):
         list_images(tmp_path, classes=1)
 
 

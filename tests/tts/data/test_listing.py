@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tts.data.classes import Classes
 from tts.data.folders import list_images
 from tts.data.listing import ImageFolder
 from tts.errors import CheckpointError
+from tts.images import Tally
 
 COUNTS = (3, 0, 1, 4)
 
@@ -21,7 +23,8 @@ COUNTS = (3, 0, 1, 4)
 def folder():
     files = tuple(f"c{label}/{i}.png" for label, count in enumerate(COUNTS) for i in range(count))
     labels = np.repeat(np.arange(4, dtype=np.int32), COUNTS)
-    return ImageFolder(Path("/images"), ("c0", "c1", "c2", "c3"), files, labels)
+    classes = Classes.of(("c0", "c1", "c2", "c3"))
+    return ImageFolder(Path("/images"), classes, files, labels, Tally().add("c0/notes.txt", "x", "y", "z"))
 
 
 @pytest.fixture
@@ -32,7 +35,8 @@ def cache(folder, tmp_path):
 
 def same(a, b):
     labels = a.labels.dtype == b.labels.dtype and np.array_equal(a.labels, b.labels)
-    return (a.names, a.files, a.fingerprint()) == (b.names, b.files, b.fingerprint()) and labels
+    alike = all(getattr(a, name) == getattr(b, name) for name in ("classes", "files", "left_out"))
+    return alike and a.fingerprint() == b.fingerprint() and labels
 
 
 def test_length_and_paths(folder):
@@ -56,8 +60,8 @@ def test_the_fingerprint_is_of_names_order_and_classes(folder):
         replace(folder, files=folder.files[::-1]),
         replace(folder, files=folder.files[:-1]),
         replace(folder, files=(*folder.files[:-1], "c3/x.png")),
-        replace(folder, names=("c0", "c00", "c2", "c3")),  # another empty folder
-        replace(folder, names=("a", "c0", "c2", "c3")),  # each class has another number
+        replace(folder, classes=Classes.of(("c0", "c00", "c2", "c3"))),  # another empty folder
+        replace(folder, classes=Classes.of(("a", "c0", "c2", "c3"))),  # each class has another number
     ]
     assert len({folder.fingerprint(), *(other.fingerprint() for other in others)}) == 6
 
@@ -113,11 +117,14 @@ def damaged(change):
         lambda text: text + "c3/5.png\n",
         lambda text: "[" * 100_000,
         lambda text: "[1]\n" + text,
-        damaged(lambda header: header.update(format="scalewise-tts images 2")),
+        damaged(lambda header: header.update(format="scalewise-tts images 1")),
         damaged(lambda header: header.update(names=["c0", "c1", "c3", "c2"])),
         damaged(lambda header: header.update(names=None)),
         damaged(lambda header: header.update(names=[["c0"]])),
         damaged(lambda header: header.pop("fingerprint")),
+        damaged(lambda header: header.update(names=["c0", "1", "c2", "c3"])),
+        damaged(lambda header: header.update(left_out=7)),
+        damaged(lambda header: header.update(left_out={"count": "x", "first": []})),
     ],
 )
 def test_a_damaged_list_is_one_line(cache, change, refused):

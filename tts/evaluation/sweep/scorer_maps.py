@@ -94,7 +94,7 @@ def generated_maps(labels: Tensor, model: Model, guidance: str | None = None) ->
     wanted = labels.sort().values.repeat(times)
     items = [Item(label, FIRST_SEED + i) for i, label in enumerate(wanted.tolist())]
     generator = Generator(model.backbone, None, build_selector("random", 1, 1.0), settings, model.device)
-    parts = [tokens.cpu() for tokens, _, _ in Generated(generator, Fit(_batch(model))).maps(items)]
+    parts = [made.tokens.cpu() for made in Generated(generator, Fit(_batch(model))).maps(items)]
     return Maps(torch.cat(parts), wanted), settings
 
 
