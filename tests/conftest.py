@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import zlib
 from collections.abc import Callable
@@ -22,6 +23,7 @@ SCHEDULES = {
 }
 
 torch.set_num_threads(1)  # small tensors: threads only fight over cores
+os.environ["TTS_PROGRESS_SECONDS"] = "inf"  # however slow the machine, in all processes that tests start
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -99,6 +101,22 @@ def relative_error(ours: Tensor, reference: Tensor) -> float:
     """max |a - b| / max |reference| over a tensor."""
     assert ours.shape == reference.shape, (ours.shape, reference.shape)
     return float((ours - reference).abs().max() / reference.abs().max())
+
+
+def rounding_bound(terms: int, layers: int = 1) -> float:
+    """The relative error that two float32 computations of the same may differ by, on any CPU.
+
+    A sum of ``terms`` products has a rounding (2**-24 at most) a product, in an order that is the CPU's and
+    the library's, and ``layers`` such sums follow one another. Roundings go up as often as down, so that what
+    they come to grows with the root of their number; 8 of these are beyond the largest of a million values.
+    """
+    return 8 * 2**-24 * math.sqrt(terms * layers)
+
+
+@pytest.fixture(scope="session")
+def rounding() -> Callable[..., float]:
+    """The relative error that float32 allows, by products in a sum and sums in a row."""
+    return rounding_bound
 
 
 @pytest.fixture(scope="session")

@@ -68,15 +68,14 @@ def installed() -> Iterator[tuple[PluginEntry, Load]]:
 
 
 def _entries(name: str, distribution: Distribution) -> Iterator[tuple[PluginEntry, Load]]:
-    version = ""
+    version = _version(distribution)
     try:
-        version = distribution.version
         if not version:
             raise PluginError("the distribution has no readable METADATA; install it again")
         points = distribution.entry_points.select(group=ENTRY_POINT_GROUP)
         conflict = version_conflict(distribution.requires or ())
     except Exception as error:  # whatever a damaged installation makes of its metadata
-        yield PluginEntry(name, version or "", "entry_points.txt"), _failing(error)
+        yield PluginEntry(name, version, "entry_points.txt"), _failing(error)
         return
     for point in sorted(points, key=lambda point: point.name):
         load = _failing(PluginError(conflict)) if conflict else point.load
@@ -124,6 +123,13 @@ def _name(distribution: Distribution) -> str:
         return _canonical(distribution.name)
     except Exception:  # no METADATA file: what is left of an interrupted installation
         return "unknown"
+
+
+def _version(distribution: Distribution) -> str:
+    try:
+        return distribution.version or ""
+    except Exception:  # the same: later versions of importlib.metadata raise
+        return ""
 
 
 def _canonical(name: str) -> str:

@@ -13,7 +13,7 @@ from tts import __version__
 from tts.interfaces import Backbone, ImageScorer, Scorer
 from tts.manager import get_plugins
 
-LIBRARIES = ("torch", "numpy", "pluggy", "safetensors", "einops")
+LIBRARIES = ("numpy", "pluggy", "safetensors", "einops")  # beside torch, which names its build too
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -22,7 +22,10 @@ def environment(device: torch.device) -> dict[str, Any]:
         "scalewise-tts": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "libraries": {
+            "torch": str(torch.__version__),
+            **{name: metadata.version(name) for name in LIBRARIES},
+        },
         "plugins": [f"{entry.distribution} {entry.version}" for entry in get_plugins().entries if entry.ok],
         "device": str(device),
         "device_name": device_name(device),

@@ -1,8 +1,12 @@
-"""Progress on stderr: a bar on a terminal, plain lines elsewhere, JSON lines where asked for."""
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere, JSON lines where asked for.
+
+``TTS_PROGRESS_SECONDS`` is the time between two lines: 0 for a line at every step, ``inf`` for none.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tts.engine.progress import Progress
 
-INTERVAL = 10.0
-"""Seconds between two lines where stderr is no terminal."""
+INTERVAL = "TTS_PROGRESS_SECONDS"
+"""Environment variable of the seconds between two lines where stderr is no terminal; 10 unless it is set."""
 
 
 @contextmanager
@@ -177,14 +181,28 @@ class _Due:
     """True once in every interval."""
 
     def __init__(self) -> None:
+        self.interval = _interval()
         self.last = time.perf_counter()
 
     def __call__(self) -> bool:
         now = time.perf_counter()
-        if now - self.last < INTERVAL:
+        if now - self.last < self.interval:
             return False
         self.last = now
         return True
+
+
+def _interval() -> float:
+    text = os.environ.get(INTERVAL) or "10"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if seconds >= 0:  # which NaN is not
+        return seconds
+    from tts.errors import UsageError
+
+    raise UsageError(f"{INTERVAL} {text!r} must be a number of seconds from 0 to inf; unset it for 10")
 
 
 def _duration(seconds: float) -> str:

@@ -16,7 +16,6 @@ import torch
 from typer.testing import CliRunner
 
 from tts.manager import get_plugins
-from tts_cli import progress
 from tts_cli.main import app
 
 Install = Callable[[str, str], None]
@@ -39,7 +38,6 @@ Refuse = Callable[..., str]
 
 def run_in_process(*args: object) -> Done:
     """Run ``tts`` in this process with the built-in plugins; a bug in it raises."""
-    progress.INTERVAL = float("inf")  # however slow the machine: no lines of progress
     get_plugins.cache_clear()
     environment = {"COLUMNS": "200", "TTS_PLUGINS": "", "TTS_STRICT": ""}
     try:

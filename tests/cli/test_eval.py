@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+FEATURES = 1e-3
+"""Relative: other batches give float32 features other last digits (3e-5: sums of 576 products, 5 in a row),
+and a distance is the difference of traces some ten times as large."""
+
 Run = Callable[..., Any]
 Text = Callable[..., str]
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -76,14 +80,14 @@ def test_every_form_of_a_run_gives_the_same_figures(
     first, *others = json.loads(succeed("eval", *forms, "--json"))["runs"]
     for row in others:
         for name in ("images", "fid", "sfid", "precision", "recall", "accuracy", "variance"):
-            assert row[name] == pytest.approx(first[name], rel=1e-5), (row["run"], name)
+            assert row[name] == pytest.approx(first[name], rel=FEATURES), (row["run"], name)
     done = run("eval", *forms, "--split", 16, "--json")
     assert done.code == 0
     (warning,) = done.stderr.splitlines()
     assert warning.startswith("warning: samples.npz: the images are not shuffled")
     ordered = json.loads(done.stdout)["runs"]
     score, packed, png, sorted_by_class, _ = (row["inception_score"] for row in ordered)
-    assert score == pytest.approx(packed) == pytest.approx(png)
+    assert score == pytest.approx(packed, rel=FEATURES) == pytest.approx(png, rel=FEATURES)
     assert score > 1.2 * sorted_by_class
 
 
@@ -191,7 +195,7 @@ def test_two_processes_give_the_figures_of_one(
         numbers = [name for name, value in b.items() if isinstance(value, float)]
         assert {"fid", "sfid", "inception_score", "precision", "recall", "accuracy"} <= set(numbers)
         for name in numbers:
-            assert a[name] == pytest.approx(b[name], rel=1e-6), name
+            assert a[name] == pytest.approx(b[name], rel=FEATURES), name
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import pytest
 
 from tts.engine.progress import Progress
+from tts.errors import UsageError
 from tts_cli import progress
 from tts_cli.progress import progress_bar, run_log, say, say_note
 
@@ -22,7 +23,7 @@ DONE = Progress(4, 4, 500, 500, 3, 20.0, 0.0)
 @pytest.fixture
 def interval(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Lines are due at once."""
-    monkeypatch.setattr(progress, "INTERVAL", 0.0)
+    monkeypatch.setenv(progress.INTERVAL, "0")
     return monkeypatch
 
 
@@ -61,7 +62,7 @@ def test_lines_come_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
 ) -> None:
     now = iter([100.0, 101.0, 109.9, 110.0, 111.0, 125.0])
-    monkeypatch.setattr(progress, "INTERVAL", 10.0)
+    monkeypatch.delenv(progress.INTERVAL, raising=False)
     monkeypatch.setattr(progress.time, "perf_counter", lambda: next(now))
     with run_log("sampling", as_json) as log:
         for _ in range(5):
@@ -70,11 +71,13 @@ def test_lines_come_now_and_then(
 
 
 def test_json_lines_hold_all_fields_and_the_end_is_said_once(
-    interval: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    now = iter([0.0, 20.0, 21.0, 21.0, 21.0, 21.0])
+    monkeypatch.setenv(progress.INTERVAL, "10")
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(now))
     with run_log("collecting", as_json=True) as log:
         log.report(HALF)
-        interval.setattr(progress, "INTERVAL", float("inf"))
         log.report(HALF)
         for _ in range(3):  # while other processes finish
             log.report(DONE)
@@ -147,3 +150,22 @@ def test_what_a_resumed_run_found_is_no_speed(interval: pytest.MonkeyPatch) -> N
     assert speed(510) == 5.0
     now[0] += 2
     assert speed(530) == 7.5
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "1s"])
+def test_an_interval_that_is_no_time_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(progress.INTERVAL, text)
+    with pytest.raises(UsageError, match=f"TTS_PROGRESS_SECONDS '{text}' must be a number of seconds"):
+        progress_bar("training", "steps").__enter__()
+
+
+def test_no_lines_come_where_none_are_wanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = iter([0.0, 1e6, 2e6, 3e6, 4e6])
+    monkeypatch.setenv(progress.INTERVAL, "inf")
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(now))
+    with run_log("sampling", as_json=False) as log:
+        log.report(HALF)
+        log.report(DONE)
+    assert capsys.readouterr().err == ""

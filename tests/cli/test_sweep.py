@@ -15,6 +15,10 @@ from typing import Any
 
 import pytest
 
+FEATURES = 1e-3
+"""Relative: other batches give float32 features other last digits (3e-5: sums of 576 products, 5 in a row),
+and a distance is the difference of traces some ten times as large."""
+
 Text = Callable[..., str]
 DOUBT = "40 images for 64 features"
 SMALL = ("--images", 40, "--device", "cpu")
@@ -64,7 +68,7 @@ def test_figures_are_those_of_tts_eval(sweep: Text, succeed: Text, run: Any, tmp
     judged = json.loads(run("eval", tmp_path / "run", images, "--json").stdout)["runs"]
     for one in judged:
         for name in ("fid", "sfid", "precision", "recall", "accuracy", "variance", "inception_score"):
-            assert point["mean"][name] == pytest.approx(one[name], rel=1e-6), name
+            assert point["mean"][name] == pytest.approx(one[name], rel=FEATURES), name
 
 
 def test_several_grids_are_united(sweep: Text, tmp_path: Path) -> None:

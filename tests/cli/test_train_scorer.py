@@ -246,7 +246,7 @@ def test_a_training_that_was_ended_goes_on_bit_by_bit(
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (code, "")
-    lines = [line for line in stderr.splitlines() if not line.startswith("training: ")]  # slow machines
+    lines = stderr.splitlines()
     assert len(lines) == bool(said)
     assert not said or lines[0].startswith(said)
     assert not (out / "scorer.safetensors").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,22 @@ def test_damaged_metadata_breaks_one_plugin_only(install: Install) -> None:
     plugins = get_plugins()
     assert "bad-plugin 1.0, entry entry_points.txt: TypeError" in reason_of(plugins, "bad-plugin")
     assert "METADATA" in reason_of(plugins, "unknown")
+    assert plugins.scorers.owner("good") == "good-plugin:main"
+
+
+def test_metadata_that_raises_when_it_is_missing_breaks_one_plugin_only(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As importlib_metadata does, and so setuptools once it is imported: 8.0 and later give no ``None``."""
+    install("good-plugin", GOOD)
+    (install("lost-plugin", scorers("lost")) / "METADATA").unlink()
+
+    def version(distribution: Distribution) -> str:
+        return distribution.metadata["Version"] or str(None["Version"])  # type: ignore[index]
+
+    monkeypatch.setattr(Distribution, "version", property(version))
+    plugins = get_plugins()
+    assert "no readable METADATA; install it again" in reason_of(plugins, "unknown")
     assert plugins.scorers.owner("good") == "good-plugin:main"
 
 

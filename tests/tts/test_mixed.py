@@ -93,7 +93,7 @@ def test_a_digit_is_the_same_alone(digits_backbone, flexvar, family, selector, c
         one = run(backbone, LikelihoodScorer(), selector, slice(row, row + 1), None, **own)
         assert torch.equal(mixed.tokens[row], one.tokens[0])
         assert torch.equal(mixed.winner_index[row], one.winner_index[0])
-        close = {"rtol": 1e-5, "atol": 1e-5, "equal_nan": True}
+        close = {"rtol": 1e-4, "atol": 1e-4, "equal_nan": True}  # sums of up to 16 logarithms, as below
         torch.testing.assert_close(mixed.winner_scores[row], one.winner_scores[0], **close)
 
 

@@ -44,14 +44,14 @@ def test_the_cache_gives_the_prefix_up_to_the_last_scale():
     assert torch.equal(values, -keys)
 
 
-def test_scale_by_scale_equals_all_at_once(net, tokens, error):
+def test_scale_by_scale_equals_all_at_once(net, tokens, error, rounding):
     condition = net.condition(torch.tensor([2, 3]))
     modulations, caches = net.modulations(condition), net.new_caches(2, sum(LENGTHS))
     parts, start = [], 0
     for part in tokens.split(LENGTHS, dim=1):
         parts.append(net.cached(part, condition, modulations, caches, start))
         start += part.shape[1]
-    assert error(torch.cat(parts, dim=1), net.teacher_forced(tokens, condition, LENGTHS)) < 1e-5
+    assert error(torch.cat(parts, dim=1), net.teacher_forced(tokens, condition, LENGTHS)) < rounding(256, 8)
 
 
 def test_later_scales_change_nothing_before_them(net, tokens):
@@ -59,7 +59,7 @@ def test_later_scales_change_nothing_before_them(net, tokens):
     changed = tokens.clone()
     changed[:, 5:] += 1
     before, after = (net.teacher_forced(x, condition, LENGTHS) for x in (tokens, changed))
-    torch.testing.assert_close(before[:, :5], after[:, :5], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(before[:, :5], after[:, :5], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(before[:, 5:], after[:, 5:])
 
 

@@ -20,6 +20,10 @@ CPU = torch.device("cpu")
 NAMES = ("var_tiny", "var_tiny_shared_aln")
 LABELS = torch.tensor([3, 7, 0])
 SCALES = range(4)
+# Products in the longest sum, and sums in a row: what ``rounding`` takes.
+LATENT = (72, 4)  # convolutions of 8 channels, added up over 4 scales
+LOGITS = (512, 10)  # 5 matrices in each of 2 blocks
+IMAGE = (1152, 50)  # 3 x 3 convolutions of 128 channels
 
 
 @pytest.fixture(scope="module")
@@ -66,23 +70,23 @@ def walk(backbone, labels, cfg, maps):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_cached_logits_equal_teacher_forced_ones_at_every_scale(make, maps, error, name):
+def test_cached_logits_equal_teacher_forced_ones_at_every_scale(make, maps, error, rounding, name):
     backbone = make(name)
     quantize = backbone.tokenizer.quantize
     inputs = [quantize.next_input(view, k) for k, view in enumerate(backbone.views(maps)[:-1], start=1)]
     forced = backbone.transformer(LABELS, torch.cat(inputs, dim=1)).split(backbone.info.lengths, dim=1)
     for (_, logits), expected in zip(walk(backbone, LABELS, 0.0, maps), forced, strict=True):
-        assert error(logits, expected) < 1e-5
+        assert error(logits, expected) < rounding(*LOGITS)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_guidance_is_the_conditional_half(make, maps, error, name):
+def test_no_guidance_is_the_conditional_half(make, maps, error, rounding, name):
     backbone = make(name)
     runs = [walk(backbone, LABELS, cfg, maps) for cfg in (0.0, 1.0, 2.0)]
     for scale, ((_, plain), (_, one), (_, two)) in enumerate(zip(*runs, strict=True)):
         # cond + t (cond - uncond) with t in proportion to cfg
-        assert error(2 * one - two, plain) < 1e-5
-        assert (error(one, plain) < 1e-5) is (scale == 0)
+        assert error(2 * one - two, plain) < rounding(*LOGITS)
+        assert (error(one, plain) < rounding(*LOGITS)) is (scale == 0)
 
 
 def test_no_guidance_needs_half_the_rows(tiny):
@@ -106,23 +110,23 @@ def test_the_class_and_the_tokens_matter(tiny, maps):
     assert [torch.equal(a, b) for (_, a), (_, b) in pairs] == [True, False, False, False]
 
 
-def test_an_image_does_not_depend_on_its_batch(tiny, maps, error):
+def test_an_image_does_not_depend_on_its_batch(tiny, maps, error, rounding):
     together = list(walk(tiny, LABELS, 1.5, maps))
     images = together[-1][0].decode()
     for row in range(3):
         part = slice(row, row + 1)
         alone = list(walk(tiny, LABELS[part], 1.5, maps[part]))
         for (_, ours), (_, theirs) in zip(alone, together, strict=True):
-            assert error(ours, theirs[part]) < 1e-5
-        assert error(alone[-1][0].decode(), images[part]) < 1e-5
-        assert error(tiny.decode(maps[part]), images[part]) < 1e-5
+            assert error(ours, theirs[part]) < rounding(*LOGITS)
+        assert error(alone[-1][0].decode(), images[part]) < rounding(*IMAGE)
+        assert error(tiny.decode(maps[part]), images[part]) < rounding(*IMAGE)
 
 
 # Proposals
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_a_proposal_is_the_latent_after_committing_it(tiny, maps, error, scale):
+def test_a_proposal_is_the_latent_after_committing_it(tiny, maps, error, rounding, scale):
     length = tiny.info.lengths[scale]
     candidates = torch.randint(64, (3, 5, length), generator=torch.Generator().manual_seed(scale))
     for m in range(5):
@@ -134,11 +138,11 @@ def test_a_proposal_is_the_latent_after_committing_it(tiny, maps, error, scale):
         assert proposed.shape == (3, 5, 8, 4, 4)
         assert proposed.dtype == torch.float32
         state.commit(candidates[:, m])
-        assert error(proposed[:, m], state.f_hat) < 1e-6
+        assert error(proposed[:, m], state.f_hat) < rounding(*LATENT)
     before = maps.split(tiny.info.lengths, dim=1)[:scale]
     rest = maps.split(tiny.info.lengths, dim=1)[scale + 1 :]
     whole = torch.cat((*before, candidates[:, 4], *rest), dim=1)
-    assert error(tiny.views(whole)[scale], proposed[:, 4]) < 1e-6
+    assert error(tiny.views(whole)[scale], proposed[:, 4]) < rounding(*LATENT)
 
 
 def test_proposing_changes_nothing(tiny, maps):
@@ -164,13 +168,13 @@ def test_committing_leaves_the_callers_tensors_alone(tiny, maps):
     assert torch.equal(given, maps)
 
 
-def test_views_are_the_latents_of_every_scale(tiny, maps, error):
+def test_views_are_the_latents_of_every_scale(tiny, maps, error, rounding):
     views = tiny.views(maps)
     state = tiny.begin(LABELS, 0.0)
     for view, tokens in zip(views, maps.split(tiny.info.lengths, dim=1), strict=True):
         state.logits()
         state.commit(tokens)
-        assert error(state.f_hat, view) < 1e-6
+        assert error(state.f_hat, view) < rounding(*LATENT)
 
 
 # Precision
@@ -178,13 +182,15 @@ def test_views_are_the_latents_of_every_scale(tiny, maps, error):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.02), (torch.float16, 0.003)])
-def test_half_precision_stays_close_to_float32(make, maps, error, name, dtype, tolerance):
+def test_half_precision_stays_close_to_float32(make, maps, error, rounding, name, dtype, tolerance):
     one = (LABELS[:1], 1.5, maps[:1])  # half-precision convolutions are slow on a CPU
     half, full = (list(walk(make(name, d), *one)) for d in (dtype, torch.float32))
     for (_, ours), (_, reference) in zip(half, full, strict=True):
         assert ours.dtype == torch.float32
         assert 0 < error(ours, reference) < tolerance
-    assert error(half[-1][0].f_hat, full[-1][0].f_hat) < 1e-6  # tokens and latents are in float32
+    assert error(half[-1][0].f_hat, full[-1][0].f_hat) < rounding(
+        *LATENT
+    )  # tokens and latents are in float32
     ours, reference = half[-1][0].decode(), full[-1][0].decode()
     assert ours.dtype == torch.float32
     assert float((ours - reference).abs().max()) < 10 * tolerance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,9 @@ from tts.errors import CheckpointError
 from tts.evaluation.digits import DigitsClassifier, load_digits_classifier, write_digits_classifier
 from tts.evaluation.frechet import FrechetStatistics, frechet_distance
 from tts.io import save_tensors
+
+LAYERS = (576, 5)
+"""Products in the longest sum, and sums in a row: what ``rounding`` takes."""
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +29,17 @@ def test_held_out_digits_are_recognised(classifier: DigitsClassifier) -> None:
     assert float((classifier(images).argmax(dim=1) == labels).float().mean()) >= 0.99
 
 
-def test_features_ignore_the_batch_and_average_the_channels(classifier: DigitsClassifier) -> None:
+def test_features_ignore_the_batch_and_average_the_channels(
+    classifier: DigitsClassifier, error: Any, rounding: Any
+) -> None:
     images = load_digits_split("heldout")[0][:8]
     features = classifier.features(images)
     assert features.shape == (8, 64)
     assert features.dtype == torch.float32
-    torch.testing.assert_close(classifier.features(images[:1]), features[:1])
+    assert error(classifier.features(images[:1]), features[:1]) < rounding(*LAYERS)
     tinted = images * torch.tensor([0.0, 1.0, 2.0])[:, None, None]
-    torch.testing.assert_close(classifier.features(tinted), features)
-    torch.testing.assert_close(classifier.logits(features), classifier(images))
+    assert error(classifier.features(tinted), features) < rounding(*LAYERS)
+    assert error(classifier.logits(features), classifier(images)) < rounding(*LAYERS)
 
 
 def test_the_distance_sees_a_missing_class(classifier: DigitsClassifier) -> None:

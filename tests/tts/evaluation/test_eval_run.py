@@ -20,6 +20,10 @@ from tts.evaluation.eval_run import EvalConfig, run_eval
 from tts.evaluation.figures import Figures, MetricOptions
 from tts.io import to_uint8
 
+FEATURES = 1e-3
+"""Relative: other batches give float32 features other last digits (3e-5: sums of 576 products, 5 in a row),
+and a distance is the difference of traces some ten times as large."""
+
 PER_CLASS = 12
 OPTIONS = MetricOptions(manifold=False)
 
@@ -70,7 +74,7 @@ def test_wrong_labels_cost_accuracy_only(make: Any, digits: Any) -> None:
     pixels, labels = digits
     right, wrong = figures(make("a", pixels, labels), make("b", pixels, (labels + 1) % 10), reference="all")
     assert (wrong.accuracy or 0) < 0.03
-    assert right.fid == pytest.approx(wrong.fid, rel=1e-6)
+    assert right.fid == pytest.approx(wrong.fid, rel=1e-6)  # of the same images
 
 
 def test_a_missing_class_and_a_lost_mode_show(make: Any, digits: Any) -> None:
@@ -104,7 +108,7 @@ def test_the_form_and_the_batch_do_not_matter(make: Any, digits: Any, tmp_path: 
     alike = [*figures(*paths), *figures(*paths, batch_size=7), *figures(paths[0], batch_size=1000)]
     for found in alike[1:]:
         for name in ("images", "accuracy", "fid", "sfid", "variance", "inception_score_single"):
-            assert getattr(found, name) == pytest.approx(getattr(alike[0], name), rel=1e-4), name
+            assert getattr(found, name) == pytest.approx(getattr(alike[0], name), rel=FEATURES), name
 
 
 def test_overhead_is_relative_to_the_first_run(make: Any, digits: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,14 +58,16 @@ def test_the_published_names_are_the_parameters_names(state: dict[str, Tensor]) 
 
 
 def test_folding_changes_nothing_but_rounding(
-    plain: InceptionNetwork, folded: InceptionNetwork, error: Error
+    plain: InceptionNetwork, folded: InceptionNetwork, error: Error, rounding: Any
 ) -> None:
     images = torch.rand(2, 3, SMALL, SMALL, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         wanted = stages(plain, images.double())
         for name, maps in stages(folded, images).items():
             assert maps.dtype == torch.float32
-            assert error(maps.double(), wanted[name]) < 5e-6, name
+            assert error(maps.double(), wanted[name]) < rounding(2048, 48), (
+                name
+            )  # a layer in the longest path has so many channels
 
 
 def test_folded_parameters_are_the_exact_ones_rounded_once(
@@ -95,8 +98,10 @@ def test_nothing_wants_gradients(folded: InceptionNetwork) -> None:
     assert not folded.training
 
 
-def test_padding_does_not_count_in_average_pools(folded: InceptionNetwork) -> None:
+def test_padding_does_not_count_in_average_pools(
+    folded: InceptionNetwork, error: Error, rounding: Any
+) -> None:
     """A constant map stays constant up to the border in the pool's branch: here its last 192 channels."""
     with torch.inference_mode():
         maps = folded.Mixed_6e(torch.ones(1, 768, 5, 5))[:, -192:]
-    torch.testing.assert_close(maps, maps[:, :, 2:3, 2:3].expand_as(maps))
+    assert error(maps, maps[:, :, 2:3, 2:3].expand_as(maps)) < rounding(768, 2)  # products, and the mean

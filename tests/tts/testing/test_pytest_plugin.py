@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,6 +15,7 @@ from tts.interfaces import Backbone, Scorer
 from tts.manager import Plugins, get_plugins
 from tts.testing import ToyBackbone, check_scorer
 from tts.testing.pytest_plugin import TtsCli
+from tts_cli import progress
 
 SOURCE = """
 import tts
@@ -90,6 +92,17 @@ def test_the_command_line_runs_here(tts_cli: TtsCli, site: Path, tmp_path: Path)
     refused = tts_cli("sample", "--scorer", "nothing")
     assert (refused.exit_code, refused.stdout) == (2, "")
     assert refused.stderr.startswith("error: unknown scorer 'nothing'")
+
+
+def test_progress_comes_when_it_is_asked_for_however_slow_the_machine(
+    tts_cli: TtsCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = count(step=1000.0)
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(moments))
+    monkeypatch.setenv("TTS_PROGRESS_SECONDS", "10")
+    sample = ("sample", "--labels", 1, "--candidates", 1, "--out")
+    assert tts_cli(*sample, tmp_path / "a", plugins=()).stderr == ""
+    assert "1/1 shards" in tts_cli(*sample, tmp_path / "b", plugins=(), TTS_PROGRESS_SECONDS="0").stderr
 
 
 def test_the_command_line_runs_as_a_process(tts_cli: TtsCli, site: Path) -> None:
