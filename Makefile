@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 BACKBONE ?= var-digits
 DEMO_OUT ?= demo-out$(if $(filter-out var-digits,$(BACKBONE)),-$(BACKBONE))
 
-.PHONY: help demo test test-slow test-browser test-all lint format clean
+.PHONY: help demo test test-oldest test-slow test-browser test-all lint format clean
 
 help:
 	@echo "make demo       LSRS on handwritten digits, end to end: table and picture in $(DEMO_OUT)/"
 	@echo "                (BACKBONE=flexvar-digits or var-digits-l for another model)"
 	@echo "make test       the tests"
+	@echo "make test-oldest  the tests with the lowest versions that pyproject.toml admits (6 GB in .venv-oldest)"
 	@echo "make test-slow  the tests that take gigabytes or minutes"
 	@echo "make test-browser  the tests that open a page in Chromium"
 	@echo "make test-all   all of them"
@@ -28,6 +29,9 @@ demo: $(BIN)/.ready
 # Two processes with a thread each: two with several threads would fight over the cores.
 test: $(BIN)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow and not browser"
+
+test-oldest:
+	bash .ci/lower-bounds
 
 test-slow: $(BIN)/.ready
 	$(BIN)/python -m pytest -m "slow and not browser"
@@ -47,4 +51,4 @@ format: $(BIN)/.ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) demo-out demo-out-* samples build dist
+	rm -rf $(VENV) .venv-oldest demo-out demo-out-* samples build dist

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
+from typing import Any
 
 from tts.data.decode import Crop, check_crop, decode
 from tts.errors import RunError, UsageError, reason
@@ -178,8 +180,9 @@ class _Worker:
     def ask(self, chunk: Sequence[tuple[int, Path]]) -> list[Decoded]:
         """Have a chunk decoded and wait for it."""
         try:
-            self.link.send(chunk)
-            return self.link.recv()
+            _send(self.link, chunk)
+            answer: list[Decoded] = _receive(self.link)
+            return answer
         except (EOFError, OSError) as error:
             self.process.join(5.0)
             raise RunError(
@@ -197,7 +200,20 @@ def _serve(link: Connection, recipe: Recipe) -> None:
         signal.signal(number, signal.SIG_IGN)
     with suppress(EOFError, OSError):
         while True:
-            link.send([recipe.tried(item, path) for item, path in link.recv()])
+            _send(link, [recipe.tried(item, path) for item, path in _receive(link)])
+
+
+def _send(link: Connection, value: object) -> None:
+    """Send bytes: the connection's own ``send`` would pickle to a ``BytesIO`` and send a view of it.
+
+    If that fails, the error keeps the view, and garbage collection may close the ``BytesIO`` before it, which
+    is an error of its own that nobody can catch.
+    """
+    link.send_bytes(pickle.dumps(value))
+
+
+def _receive(link: Connection) -> Any:
+    return pickle.loads(link.recv_bytes())
 
 
 @contextmanager
