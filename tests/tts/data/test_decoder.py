@@ -184,7 +184,7 @@ print(sorted(set(seen)), flush=True)
 """
     command = [sys.executable, "-c", program]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, start_new_session=True
+        command, capture_output=True, text=True, timeout=240, check=False, start_new_session=True
     )
     assert (done.stdout, done.stderr) == ("[2, 15]\n", "")
 

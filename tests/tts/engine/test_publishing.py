@@ -121,7 +121,8 @@ def test_rows_of_two_shards_are_in_memory_at_most(runs, job, asked, expected):
                 yield rows
 
         def publish(self, items, rows):
-            time.sleep(0.02)
+            seen = len(most)
+            until(lambda: len(most) > seen, 0.2)  # rows of the next shard, if there is one
             return super().publish(items, rows)
 
     runs.run(asked(60), Watched(batch=1))

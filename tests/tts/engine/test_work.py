@@ -199,7 +199,7 @@ def test_an_overwritten_run_is_replaced_while_nobody_opens_the_folder(runs, aske
         )
         thread.start()
         staged = runs.out / STAGING / "record.json"
-        for _ in range(200):
+        for _ in range(2000):
             if staged.exists():
                 break
             time.sleep(0.02)
