@@ -191,7 +191,10 @@ def test_metadata_that_raises_when_it_is_missing_breaks_one_plugin_only(
     (install("lost-plugin", scorers("lost")) / "METADATA").unlink()
 
     def version(distribution: Distribution) -> str:
-        return distribution.metadata["Version"] or str(None["Version"])  # type: ignore[index]
+        found: str | None = distribution.metadata["Version"]
+        if found is None:
+            raise TypeError("'NoneType' object is not subscriptable")
+        return found
 
     monkeypatch.setattr(Distribution, "version", property(version))
     plugins = get_plugins()
