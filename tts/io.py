@@ -32,26 +32,6 @@ UINT8_RULES = ("truncate", "round")
 _CHUNK = 1 << 20
 
 
-class _Tag:
-    """A name for this process in its temporary files; a forked process gets one of its own."""
-
-    def __init__(self) -> None:
-        self.renew()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.renew)
-
-    def renew(self) -> None:
-        self.text = uuid.uuid4().hex[:12]
-
-
-_TAG = _Tag()
-
-
-def process_tag() -> str:
-    """What stands in the names of this process's temporary files: ``.NAME.TAG-NUMBER.tmp``."""
-    return _TAG.text
-
-
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Give a temporary name beside ``path``; rename it to ``path`` on success, remove it on failure.
@@ -59,7 +39,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     The name ends in ``.tmp``, so that a leftover of a killed process is never taken for a finished file.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{process_tag()}-{uuid.uuid4().hex[:8]}.tmp")
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         os.replace(temporary, target)
@@ -138,7 +118,7 @@ def save_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapp
 def _holder(temporary: Path) -> Iterator[Path]:
     """A temporary folder beside a temporary file, for writers that make temporary files of their own names.
 
-    What a kill leaves of them then lies in a folder whose name says whose it was.
+    What a kill leaves of them then lies in a folder whose name says what it is.
     """
     folder = temporary.with_name(f"{temporary.stem}0.tmp")
     folder.mkdir()

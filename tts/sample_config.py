@@ -17,7 +17,6 @@ from tts.config import (
     parse_whole_images,
     plan_candidates,
 )
-from tts.engine.claims import LEASE
 from tts.engine.opening import Mode, check_mode
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import BackboneInfo
@@ -37,7 +36,6 @@ EXECUTION = (
     "overwrite",
     "extend",
     "shard",
-    "lease",
 )
 """Fields that say how a run is carried out and do not change what it makes."""
 
@@ -95,7 +93,6 @@ class SampleConfig:
     extend: bool = False
     shard: str | None = None
     shard_items: int | None = None
-    lease: float = LEASE
 
     @property
     def choices(self) -> Choices:
@@ -116,7 +113,7 @@ class SampleConfig:
     @property
     def mode(self) -> Mode:
         """How to treat what the folder holds."""
-        return Mode(self.overwrite, self.extend, self.lease)
+        return Mode(self.overwrite, self.extend)
 
 
 SETTINGS = tuple(

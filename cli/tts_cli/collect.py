@@ -45,7 +45,6 @@ def collect(
     extend: options.Extend = False,
     shard: options.Share = None,
     shard_items: options.ShardItems = None,
-    lease: options.Lease = 60.0,
     log_json: options.LogJson = False,
 ) -> None:
     """Collect one side of a scorer's training data: generated images, or real ones with --real.

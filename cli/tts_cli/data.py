@@ -140,11 +140,11 @@ def _repaired(verdict: Verdict, device: str, as_json: bool) -> Verdict:
 
 def _print_faults(verdict: Verdict) -> None:
     """A line a fault, and who is at work."""
-    from tts.engine.living import living, who
+    from tts.engine.worker import at_work, who
 
     for fault in verdict.faults:
         print(fault)
-    if busy := living(verdict.found.folder):
+    if busy := at_work(verdict.found.folder):
         say(f"note: {who(busy)} is at work in {verdict.found.folder}")
     if verdict.found.replaced:
         say(f"note: {verdict.found.replaced}, which is to replace this run, was not verified")
@@ -161,7 +161,7 @@ def _totals(verdict: Verdict) -> str:
 
 def _verdict_json(found: Verdict, left: Verdict) -> dict[str, object]:
     """Faults that were found, and what is left of them after a repair."""
-    from tts.engine.living import living, who
+    from tts.engine.worker import at_work, who
 
     counts = {name: getattr(left, name) for name in ("shards", "whole", "to_make", "images")}
     return {
@@ -171,7 +171,7 @@ def _verdict_json(found: Verdict, left: Verdict) -> dict[str, object]:
         **counts,
         "found": [asdict(fault) for fault in found.faults],
         "faults": [asdict(fault) for fault in left.faults],
-        "at_work": who(living(left.found.folder)) or None,
+        "at_work": who(at_work(left.found.folder)) or None,
     }
 
 

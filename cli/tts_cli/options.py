@@ -82,7 +82,4 @@ Share = Annotated[
 ShardItems = Annotated[
     int | None, typer.Option(help="Images of a shard, the most a killed process loses. Default: 512.")
 ]
-Lease = Annotated[
-    float, typer.Option(help="Seconds without a sign of life until others take a process's shard.")
-]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Log progress and warnings as JSON lines.")]

@@ -66,7 +66,6 @@ def sample(
     extend: options.Extend = False,
     shard: options.Share = None,
     shard_items: options.ShardItems = None,
-    lease: options.Lease = 60.0,
     log_json: options.LogJson = False,
     as_json: options.Json = False,
 ) -> None:

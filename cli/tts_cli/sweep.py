@@ -87,7 +87,6 @@ def sweep(
     batch_size: options.BatchSize = None,
     chunk: options.Chunk = None,
     score_memory: options.ScoreMemory = 512,
-    lease: options.Lease = 60.0,
     log_json: options.LogJson = False,
     as_json: options.Json = False,
 ) -> None:

@@ -312,7 +312,6 @@ BAD = {
     "weights-embedded": ("--weights {malicious}", "--weights does not go with var-digits"),
     "shard-items": ("--shard-items 0", "shard-items 0 must be at least 1; the default is 512"),
     "shard-items-text": ("--shard-items many", "invalid value for '--shard-items'"),
-    "lease": ("--lease 0", "lease 0.0 must be a number of seconds above 0; the default is 60"),
     "workers": ("--workers -1", "workers -1 must be at least 0, which decodes in the process itself"),
     "max-unreadable": ("--max-unreadable 2", "max-unreadable 2.0 must be a share from 0 to 1"),
     "extend": ("--extend", "--overwrite starts afresh and --extend adds items; pass one of them"),

@@ -14,8 +14,8 @@ from PIL import Image
 
 from tts.data.store import TokenStore
 from tts.data.writing import StoreWriter
-from tts.engine.claims import Worker
 from tts.engine.launch import Launch
+from tts.engine.worker import Worker
 
 Run = Callable[..., Any]
 Text = Callable[..., str]

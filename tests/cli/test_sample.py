@@ -105,7 +105,6 @@ def test_a_run_says_how_it_was_made(succeed: Text, trained: Any, tmp_path: Path)
         "extend",
         "shard",
         "shard_items",
-        "lease",
     }
     assert not execution & set(settings)
     resolved = made["resolved"]
@@ -306,8 +305,6 @@ BAD = {
     "from-scale": ("--from-scale 2", "--from-tokens FILE and --from-scale K go together"),
     "randomize-scale": ("--randomize-scale 5", "randomize-scale 5 is out of range"),
     "shard-items": ("--shard-items 0", "shard-items 0 must be at least 1; the default is 512"),
-    "lease": ("--lease 0", "lease 0.0 must be a number of seconds above 0; the default is 60"),
-    "lease-text": ("--lease soon", "invalid value for '--lease'"),
     "extend": ("--extend", "--overwrite starts afresh and --extend adds items; pass one of them"),
     "shard-overwrite": ("--shard 1/2", "--overwrite does not go with --shard"),
     "number": ("--top-k many", "invalid value for '--top-k'"),

@@ -96,8 +96,6 @@ def test_settings_out_of_range(info, changes, words, refused):
         ({"from_scale": 2}, "--from-tokens FILE and --from-scale K go together"),
         ({"overwrite": True, "extend": True}, "--overwrite starts afresh and --extend adds items"),
         ({"overwrite": True, "shard": "1/2"}, "--overwrite does not go with --shard"),
-        ({"lease": 0.0}, "lease 0.0 must be a number of seconds above 0; the default is 60"),
-        ({"lease": float("nan")}, "lease nan"),
         (
             {"extend": True, "from_tokens": "x", "from_scale": 2},
             "--extend does not go with --from-tokens: its images are the rows of the file",
@@ -148,7 +146,7 @@ def test_whole_images_that_are_no_number(info, candidates, refused):
 
 def test_the_mode_is_how_a_folder_is_treated():
     assert SampleConfig().mode == Mode()
-    assert SampleConfig(extend=True, lease=5.0).mode == Mode(extend=True, lease=5.0)
+    assert SampleConfig(extend=True).mode == Mode(extend=True)
     assert SampleConfig(overwrite=True).mode == Mode(overwrite=True)
 
 

@@ -211,7 +211,7 @@ def test_how_a_run_is_carried_out_changes_nothing(finished, tmp_path, execution)
     )
 
 
-@pytest.mark.parametrize("execution", [*EXECUTIONS, {"lease": 5.0}])
+@pytest.mark.parametrize("execution", EXECUTIONS)
 def test_a_run_carried_out_otherwise_is_no_other_run(finished, execution):
     config, summary = finished
     before = files(summary.out)

@@ -26,7 +26,7 @@ ELSEWHERE = (
         "save_tokens",
     ),
     *("trace", "from_tokens", "from_scale", "randomize_scale", "uint8", "out", "batch_size", "overwrite"),
-    *("extend", "shard", "shard_items", "lease"),
+    *("extend", "shard", "shard_items"),
 )
 """Fields of ``SampleConfig`` that a batch in memory does not need, or that the bench has itself."""
 

@@ -8,14 +8,13 @@ from typing import Any
 from tts.config import check_sampling
 from tts.data.decode import Crop
 from tts.data.manifest import Kind
-from tts.engine.claims import LEASE
 from tts.engine.opening import Mode, check_mode
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo
 from tts.specs import BackboneSpec
 
 EXECUTION = (
-    *("out", "batch_size", "device", "overwrite", "extend", "shard", "shard_items", "lease"),
+    *("out", "batch_size", "device", "overwrite", "extend", "shard", "shard_items"),
     *("workers", "max_unreadable"),
 )
 """Fields that say how a run is carried out and do not change what it makes."""
@@ -48,7 +47,6 @@ class CollectConfig:
     extend: bool = False
     shard: str | None = None
     shard_items: int | None = None
-    lease: float = LEASE
     workers: int | None = None
     max_unreadable: float = 0.01
     apply_orientation: bool = False
@@ -61,7 +59,7 @@ class CollectConfig:
     @property
     def mode(self) -> Mode:
         """How to treat what the folder holds."""
-        return Mode(self.overwrite, self.extend, self.lease)
+        return Mode(self.overwrite, self.extend)
 
 
 def check(config: CollectConfig) -> None:

@@ -1,1 +1,1 @@
-"""Long runs: plans of items, shards, claims, and processes that share, stop and resume the work."""
+"""Long runs: plans of items, shards, locks, and processes that share, stop and resume the work."""

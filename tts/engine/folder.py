@@ -1,6 +1,6 @@
 """Run folders: where a run keeps its plan, shards and record, and how one takes another's place.
 
-While a run is at work its folder has ``plan.json`` and ``.work`` (claims, presence, times); the record, such
+While a run is at work its folder has ``plan.json`` and ``.work`` (locks, times); the record, such
 as ``run.json``, is written last and ends it. A run that is to be overwritten stays whole until the new one,
 in the folder ``.unfinished`` inside, is finished.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from tts.engine.plan import PLAN_FILE, Plan, ShardRange
 from tts.engine.shards import glance, shard_name
 from tts.errors import CheckpointError
 from tts.io import atomic_path, read_json, remove_path
+from tts.locks import SUFFIX, Lock
 from tts.pipeline import Item
 
 STAGING = ".unfinished"
@@ -52,7 +53,7 @@ class RunFolder:
 
     @property
     def work(self) -> Path:
-        """Folder of claims, presence and times."""
+        """Folder of locks and times."""
         return self.path / WORK
 
     def shard_path(self, number: int) -> Path:
@@ -106,7 +107,7 @@ def remove_run(folder: Path, layout: Layout) -> None:
 def replace_run(out: Path, staging: Path, layout: Layout) -> None:
     """Put the finished run of ``staging`` in the place of the one in ``out``; other files there stay.
 
-    Only the process that holds the claim ``open`` on ``out`` may do so. It may die in the middle: the next
+    Only the process that is ``opening`` the folder ``out`` may do so. It may die in the middle: the next
     one goes on. Nothing is left to do where another one has done it.
     """
     moving = staging / MOVING
@@ -127,17 +128,21 @@ def replace_run(out: Path, staging: Path, layout: Layout) -> None:
 
 
 def clear_work(work: Path) -> None:
-    """Remove what an ended run needed; who is present and who is opening the folder stays."""
+    """Remove what an ended run needed, and the locks of dead processes."""
     for path in work.iterdir() if work.is_dir() else ():
-        if not path.name.startswith(("worker-", ".worker-", "claim-open")):
-            path.unlink(missing_ok=True)
+        if path.suffix != SUFFIX or path.is_dir():
+            remove_path(path)
+        elif lock := Lock.take(path):
+            lock.release()
 
 
-def remove_leftovers(folder: Path, living: Collection[str]) -> None:
-    """Remove the temporary files and folders of killed processes; those with a tag in ``living`` stay."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders of killed processes; only where no other is at work.
+
+    Those of a run inside that is to replace this one stay.
+    """
     for path in folder.rglob(".*.tmp"):
-        match = re.search(r"\.([0-9a-f]{12})-[0-9a-f]+\.tmp$", path.name)
-        if match and match[1] not in living:
+        if STAGING not in path.relative_to(folder).parts and re.search(r".\.[0-9a-f]{8}0?\.tmp$", path.name):
             remove_path(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ class Timing:
 
     @classmethod
     def of(cls, folder: Path) -> Timing:
-        """The sum of the times that all processes left in a folder."""
+        """The sum of the times that all processes left in a folder; what is none does not count."""
         seconds, items = 0.0, 0
         for path in sorted(folder.glob("time-*.json")):
-            with suppress(CheckpointError, KeyError, TypeError):
+            with suppress(CheckpointError, KeyError, TypeError, ValueError, OverflowError):
                 record = read_json(path)
-                seconds, items = seconds + float(record["seconds"]), items + int(record["items"])
+                took, made = float(record["seconds"]), int(record["items"])
+                if math.isfinite(took):
+                    seconds, items = seconds + took, items + made
         return cls(seconds, items)
 
 

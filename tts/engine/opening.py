@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tts.engine.claims import LEASE, Worker
 from tts.engine.folder import (
     MOVING,
     STAGING,
@@ -24,6 +22,7 @@ from tts.engine.folder import (
 )
 from tts.engine.launch import Launch, agree
 from tts.engine.plan import PLAN_FILE, Plan, Request, Segment, fingerprint, same_items
+from tts.engine.worker import Worker, at_work, opening, who
 from tts.errors import CheckpointError, RunError, UsageError
 from tts.io import ensure_writable_dir
 from tts.pipeline import Item
@@ -34,11 +33,10 @@ Replan = Callable[[dict[str, Any]], Sequence[Item]]
 
 @dataclass(frozen=True)
 class Mode:
-    """How to treat what a folder holds, and the lease of claims in seconds."""
+    """How to treat what a folder holds."""
 
     overwrite: bool = False
     extend: bool = False
-    lease: float = LEASE
 
 
 def check_mode(mode: Mode, share: str | None) -> None:
@@ -50,31 +48,22 @@ def check_mode(mode: Mode, share: str | None) -> None:
             "--overwrite does not go with --shard, whose processes would remove each other's work;"
             " remove the folder first"
         )
-    if not 0 < mode.lease < math.inf:
-        raise UsageError(f"lease {mode.lease} must be a number of seconds above 0; the default is {LEASE:g}")
 
 
 @contextmanager
 def open_run(
     out: Path, layout: Layout, request: Request, replan: Replan, mode: Mode = Mode()
 ) -> Iterator[tuple[RunFolder, Worker]]:
-    """Open a folder for what is asked; gives the run and this process's presence in it.
+    """Open a folder for what is asked; gives the run and this process as one of its workers.
 
     Other settings are refused by name. Processes that open one folder at once wait for each other.
     """
     ensure_writable_dir(out)
-    with Worker(out / WORK, mode.lease) as opener:
-        opener.wait_for("open")
-        run = _Opening(out, layout, request, replan, mode, opener).choose()
-        if run.path == out:
-            opener.begin()
-            opener.release("open")
-            yield run, opener
-        else:
-            with Worker(run.work, mode.lease) as worker:
-                worker.begin()
-                opener.release("open")
-                yield run, worker
+    with ExitStack() as stack:
+        with opening(out):
+            run = _Opening(out, layout, request, replan, mode).choose()
+            worker = stack.enter_context(Worker(run.work))
+        yield run, worker
 
 
 @contextmanager
@@ -93,13 +82,13 @@ def open_together(
             mode = replace(mode, overwrite=False)
         path = Path(agree(launch, decide))
         if not opened:
-            opened.append(stack.enter_context(join_run(out, path, layout, request, replan, mode)))
+            opened.append(stack.enter_context(join_run(out, path, layout, request, replan)))
         yield opened[0]
 
 
 @contextmanager
 def join_run(
-    out: Path, path: Path, layout: Layout, request: Request, replan: Replan, mode: Mode = Mode()
+    out: Path, path: Path, layout: Layout, request: Request, replan: Replan
 ) -> Iterator[tuple[RunFolder, Worker]]:
     """Join the run that another process of this launch has opened in ``path``."""
     plan = Plan.load(path)
@@ -107,8 +96,7 @@ def join_run(
         path, plan = out, Plan.load(out)
     if plan is None:
         raise RunError(f"{path} has lost its {PLAN_FILE}; start the run again")
-    with Worker(path / WORK, mode.lease) as worker:
-        worker.begin()
+    with Worker(path / WORK) as worker:
         yield RunFolder(out, path, layout, plan, planned_items(plan, request, replan)), worker
 
 
@@ -140,14 +128,13 @@ class _Opening:
     request: Request
     replan: Replan
     mode: Mode
-    opener: Worker
 
     def choose(self) -> RunFolder:
         staging = self.out / STAGING
         self._check_kind()
         if (staging / MOVING).exists() or recorded_plan(staging, self.layout) is not None:
             replace_run(self.out, staging, self.layout)  # a process died while it did so
-        busy = [folder for folder in (self.out, staging) if self._others(folder)]
+        busy = [peer for folder in (self.out, staging) for peer in at_work(folder)]
         if self.mode.overwrite and not busy:
             return self._overwrite(staging)
         plan = self._known()
@@ -156,8 +143,7 @@ class _Opening:
                 return RunFolder(self.out, folder, self.layout, found, self._planned(found))
         if self.mode.overwrite:
             raise UsageError(
-                f"another process is at work in {busy[0]};"
-                " stop it before --overwrite, or choose another --out"
+                f"{who(busy)} is at work in {self.out}; stop it before --overwrite, or choose another --out"
             )
         if plan is None:
             return self._begin(self.out)
@@ -184,15 +170,6 @@ class _Opening:
                     " choose another --out or pass --overwrite"
                 )
         return plan
-
-    def _others(self, folder: Path) -> bool:
-        """Whether other living processes are at work in a folder."""
-        if folder == self.out:
-            return any(other.working for other in self.opener.others())
-        if not (folder / WORK).is_dir():
-            return False
-        with Worker(folder / WORK, self.mode.lease) as visitor:
-            return any(other.working for other in visitor.others())
 
     def _planned(self, plan: Plan) -> Sequence[Item]:
         return planned_items(plan, self.request, self.replan)
@@ -227,8 +204,8 @@ class _Opening:
         before = self._planned(plan)
         seen = set(before)
         new = [item for item in self.request.items if item not in seen]
-        if new and self._others(self.out):
-            raise UsageError(f"another process is at work in {self.out}; wait for it before --extend")
+        if new and (busy := at_work(self.out)):
+            raise UsageError(f"{who(busy)} is at work in {self.out}; wait for it before --extend")
         if new:
             if recorded_plan(self.out, self.layout) == plan.id:
                 clear_work(self.out / WORK)  # what a process left that died after the record

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tts.engine.claims import Worker
 from tts.engine.folder import RunFolder
+from tts.engine.worker import Worker
 
 INTERVAL = 1.0
 """Seconds between two looks at what the other processes do."""

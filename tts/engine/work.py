@@ -1,26 +1,37 @@
-"""The engine: any number of processes claim, make and write the shards of a run until it is finished."""
+"""The engine: any number of processes take, make and write the shards of a run until it is finished."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tts.engine.claims import Worker
-from tts.engine.folder import WORK, RunFolder, broken_shards, clear_work, remove_leftovers, replace_run
+from tts.engine.folder import (
+    RunFolder,
+    broken_shards,
+    clear_work,
+    recorded_plan,
+    remove_leftovers,
+    replace_run,
+)
 from tts.engine.job import Job, Timing
 from tts.engine.plan import ShardRange
 from tts.engine.progress import Census, Report
 from tts.engine.publishing import Made, Publisher
 from tts.engine.shards import Rows, read_shard, write_shard
 from tts.engine.stopping import Stop
+from tts.engine.worker import Worker, opening
 from tts.errors import CheckpointError, RunError, UsageError
 from tts.io import make_folder, write_json
 
 POLL = 0.3
 """Seconds between two looks for shards that other processes may have left."""
+
+TRIES = 3
+"""How often a process finds a file broken until it gives up."""
 
 Say = Callable[[str], None]
 
@@ -95,6 +106,7 @@ class _Shift:
 
     def __post_init__(self) -> None:
         self.publisher = Publisher(self.publish)
+        self.broken: Counter[Path] = Counter()
 
     def work(self, share: Share | None) -> Outcome:
         """Make and publish shards as long as there are any for this process."""
@@ -107,9 +119,9 @@ class _Shift:
                 self.finish()
                 continue
             mine = [s for s in shards if s.number not in done and (share is None or s.number in share)]
-            claimed = self.claim([shard for shard in mine if shard != publisher.pending])
-            if claimed is not None:
-                made += self.make(claimed)
+            taken = self.take([shard for shard in mine if shard != publisher.pending])
+            if taken is not None:
+                made += self.make(taken)
             elif publisher.pending:
                 publisher.settle()
             elif not mine:
@@ -152,8 +164,8 @@ class _Shift:
                 f"{self.run.out} was removed or holds another run now; start this one again elsewhere"
             )
 
-    def claim(self, wanted: Sequence[ShardRange]) -> ShardRange | None:
-        """The first shard that no living process has."""
+    def take(self, wanted: Sequence[ShardRange]) -> ShardRange | None:
+        """The first shard that no other process has in hand."""
         for shard in wanted:
             if self.worker.take(str(shard.number)):
                 if not self.run.shard_path(shard.number).exists():
@@ -162,7 +174,7 @@ class _Shift:
         return None
 
     def make(self, shard: ShardRange) -> int:
-        """Make a claimed shard; returns the number of items made. Kept batches of an earlier try count."""
+        """Make a shard in hand; returns the number of items made. Kept batches of an earlier try count."""
         partial = self.run.partial_path(shard.number)
         parts, seconds = _kept(partial, shard)
         taken = kept = sum(part.taken for part in parts)
@@ -192,7 +204,7 @@ class _Shift:
         return taken - kept
 
     def publish(self, made: Made) -> None:
-        """Write a shard with all that belongs to it, and give its claim back; the publisher's thread does."""
+        """Write a shard with all that belongs to it, and give it back; the publisher's thread does."""
         shard, run = made.shard, self.run
         try:
             items = run.items[shard.first : shard.first + shard.count]
@@ -212,32 +224,43 @@ class _Shift:
             if not mine or self.run.finished():
                 return self.wait()
             faults = [fault for shard in self.run.shards if (fault := self._fault(shard))]
-            for fault in faults:
-                self.warn(f"{fault}; it is made again")
             if not faults:
                 self.job.finish(self.run, Timing.of(self.run.work))
-                present = (self.worker.presence, *self.worker.others())
-                remove_leftovers(self.run.path, {process.tag for process in present})
-                clear_work(self.run.work)
-                if self.run.path != self.run.out:
-                    self._replace()
+                self._close()
         return None
 
-    def _replace(self) -> None:
-        """Put the finished run in the place of the one before, while nobody opens the folder."""
-        with Worker(self.run.out / WORK, self.worker.lease) as mover:
-            mover.wait_for("open")
-            replace_run(self.run.out, self.run.path, self.run.layout)
+    def _close(self) -> None:
+        """Tidy up behind the record, while nobody opens the folder; one run may replace another."""
+        run = self.run
+        if recorded_plan(run.path, run.layout) != run.plan.id:
+            path = run.path / run.layout.record
+            return self._again(path, f"{path} does not say what was written")
+        with opening(run.out):
+            remove_leftovers(run.path)
+            clear_work(run.work)
+            if run.path != run.out:
+                replace_run(run.out, run.path, run.layout)
+        return None
 
-    def _fault(self, shard: ShardRange) -> str | None:
-        """What is wrong with a shard's contents, after removing it."""
+    def _fault(self, shard: ShardRange) -> bool:
+        """Whether a shard's contents are wrong; it is removed then."""
         path = self.run.shard_path(shard.number)
         try:
             read_shard(path, shard)
         except CheckpointError as error:
             path.unlink(missing_ok=True)
-            return str(error)
-        return None
+            self._again(path, str(error))
+            return True
+        return False
+
+    def _again(self, path: Path, fault: str) -> None:
+        """Say that a file is made again, or give up where that does not help."""
+        self.broken[path] += 1
+        if self.broken[path] == TRIES:
+            raise RunError(
+                f"{fault.partition('; ')[0]}, {TRIES} times in a row; check the disk, or choose another --out"
+            )
+        self.warn(f"{fault}; it is made again")
 
 
 def _kept(path: Path, shard: ShardRange) -> tuple[list[Rows], float]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from tts.data.manifest import Manifest
 from tts.engine.folder import RunFolder
-from tts.engine.living import living, who
 from tts.engine.plan import Plan
+from tts.engine.worker import at_work, who
 from tts.errors import CheckpointError
 from tts.io import load_tensors
 from tts.upkeep.command import command_of
@@ -126,7 +126,7 @@ def gather(folder: Path) -> Facts:
         faults=tuple(map(str, found.faults)),
         finished=finished,
         go_on=command_of(plan, folder) if plan and not finished else None,
-        at_work=who(living(folder)) or None,
+        at_work=who(at_work(folder)) or None,
         bytes=_size(folder),
         plan=plan.id if plan else manifest.plan if manifest else None,
         replacement=_replacement(found),

@@ -13,8 +13,8 @@ from tts.data.merging import check_alike, distinct, merged_settings, write_merge
 from tts.data.store import TokenStore
 from tts.data.writing import StoreWriter
 from tts.engine.folder import RunFolder
-from tts.engine.living import living, who
 from tts.engine.progress import Report
+from tts.engine.worker import at_work, who
 from tts.errors import RunError, TtsError, UsageError
 from tts.io import ensure_writable_dir
 from tts.upkeep.command import command_of, config_of
@@ -114,7 +114,7 @@ def _usable(folder: Path) -> Found:
         raise UsageError(
             f"{folder}: {found.faults[0]}; run 'tts data verify {folder} --repair', then merge again"
         )
-    if busy := living(folder):
+    if busy := at_work(folder):
         raise UsageError(f"{who(busy)} is at work in {folder}; wait for it, then merge")
     return found
 

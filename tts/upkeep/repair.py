@@ -12,9 +12,9 @@ from tts.data.collect_run import run_collect
 from tts.data.manifest import Manifest
 from tts.engine.folder import RunFolder
 from tts.engine.launch import Launch
-from tts.engine.living import living, who
 from tts.engine.progress import Report
 from tts.engine.verifying import recorded_digest
+from tts.engine.worker import at_work, who
 from tts.errors import UsageError
 from tts.io import atomic_path, read_json, sha256_file, write_json
 from tts.sample_run import run_sample
@@ -83,7 +83,7 @@ def check_repairable(found: Found) -> None:
         raise UsageError(
             f"{folder} has no plan.json to make its shards again from{fault}; fetch or collect the data again"
         )
-    if busy := living(folder):
+    if busy := at_work(folder):
         raise UsageError(f"{who(busy)} is at work in {folder}; stop it before --repair, or wait for it")
     if found.replaced:
         raise UsageError(

@@ -31,7 +31,6 @@ def config(tmp_path):
         ({"max_unreadable": float("nan")}, "max-unreadable nan"),
         ({"shard": "3/2"}, "shard '3/2' must be i/n with i from 1 to n; for example 2/8"),
         ({"shard_items": 0}, "shard-items 0 must be at least 1; the default is 512"),
-        ({"lease": 0.0}, "lease 0.0 must be a number of seconds above 0; the default is 60"),
         ({"overwrite": True, "extend": True}, "--overwrite starts afresh and --extend adds items"),
         ({"overwrite": True, "shard": "1/2"}, "--overwrite does not go with --shard"),
     ],
@@ -44,7 +43,7 @@ def test_settings_out_of_range(config, changes, words, refused):
 
 def test_the_mode_is_how_a_folder_is_treated():
     assert CollectConfig().mode == Mode()
-    assert CollectConfig(extend=True, lease=5.0).mode == Mode(extend=True, lease=5.0)
+    assert CollectConfig(extend=True).mode == Mode(extend=True)
     assert CollectConfig(overwrite=True).mode == Mode(overwrite=True)
 
 

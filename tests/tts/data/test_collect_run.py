@@ -296,7 +296,7 @@ def test_a_finished_folder_is_left_alone(config):
     first = run_collect(config)
     assert (first.items, first.outcome.made, first.outcome.finished_before) == (30, 30, False)
     before = files(config.out)
-    again = run_collect(replace(config, batch_size=4, lease=5.0, workers=0, max_unreadable=0.5))
+    again = run_collect(replace(config, batch_size=4, workers=0, max_unreadable=0.5))
     assert (again.out, again.items, again.outcome.finished_before) == (first.out, 30, True)
     assert files(config.out) == before
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tts.engine.claims import Worker
 from tts.engine.folder import Layout, RunFolder
 from tts.engine.opening import Mode, open_run
 from tts.engine.plan import Request
 from tts.engine.shards import Rows
 from tts.engine.stopping import Stop
 from tts.engine.work import Outcome, work
+from tts.engine.worker import Worker
 from tts.io import load_tensors, save_tensors, write_json
 from tts.pipeline import Item
 
@@ -134,12 +134,4 @@ def expected() -> Callable[[int], list[list[int]]]:
 def crowd(runs: Runs) -> Callable[..., AbstractContextManager[Worker]]:
     """Another living process at work in the folder, or in one inside it."""
 
-    @contextmanager
-    def present(inside: str = ".", lease: float = 60.0) -> Iterator[Worker]:
-        worker = Worker(runs.out / inside / ".work", lease)
-        worker.presence = replace(worker.presence, worker="somebody")
-        with worker:
-            worker.begin()
-            yield worker
-
-    return present
+    return lambda inside=".": Worker(runs.out / inside / ".work")

@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from tts.engine.folder import remove_leftovers
-from tts.io import load_tensors, process_tag, save_tensors
+from tts.engine.folder import STAGING, remove_leftovers
+from tts.io import load_tensors, save_tensors
 from tts.scorers.resume import CHECKPOINT_FILE, clear
 
 KILLED = """
@@ -19,7 +19,6 @@ from tts import io
 
 def die(tensors, path, metadata):
     (pathlib.Path(path).parent / ".tmpAbCdEf").write_bytes(b"")  # as safetensors names its own
-    print(io.process_tag(), flush=True)
     os._exit(9)
 
 
@@ -30,12 +29,9 @@ io.save_tensors(sys.argv[1], {"a": torch.zeros(3)}, {})
 
 
 def killed_while_writing(path):
-    """The tag of a process that ended within safetensors' own writing."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True, timeout=120, check=False
-    )
+    """Leave what a process leaves that ends within safetensors' own writing."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], timeout=120, check=False)
     assert done.returncode == 9
-    return done.stdout.strip()
 
 
 def everything(folder):
@@ -43,13 +39,21 @@ def everything(folder):
 
 
 def test_a_kill_within_a_writer_of_others_leaves_nothing_for_good(tmp_path):
-    tag = killed_while_writing(tmp_path / "shard.safetensors")
+    killed_while_writing(tmp_path / "shard.safetensors")
     assert ".tmpAbCdEf" in everything(tmp_path)
-    assert all(tag in path.name for path in tmp_path.iterdir())  # beside the file nothing has another name
-    remove_leftovers(tmp_path, {process_tag(), tag})
-    assert ".tmpAbCdEf" in everything(tmp_path)  # it may be at work
-    remove_leftovers(tmp_path, {process_tag()})
+    assert all(path.name.startswith(".shard.safetensors.") for path in tmp_path.iterdir())
+    remove_leftovers(tmp_path)
     assert everything(tmp_path) == []
+
+
+def test_only_temporary_files_of_this_package_and_this_run_are_leftovers(tmp_path):
+    mine = [".mine.tmp", ".a.b.tmp", "x.12345678.tmp", ".0123456789ab.tmp"]
+    (tmp_path / STAGING).mkdir()
+    for name in (*mine, f"{STAGING}/.shard.12345678.tmp", ".shard.12345678.tmp"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert everything(tmp_path) == sorted([*mine, STAGING, ".shard.12345678.tmp"])
+    assert not (tmp_path / ".shard.12345678.tmp").exists()
 
 
 def test_a_checkpoint_is_cleared_with_what_a_kill_left_of_it(tmp_path):

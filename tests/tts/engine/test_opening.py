@@ -215,7 +215,7 @@ class TestOverwriting:
 
     def test_not_while_another_process_makes_something_else(self, runs, asked, crowd):
         runs.run()
-        with crowd(), pytest.raises(UsageError, match="another process is at work"):
+        with crowd(), pytest.raises(UsageError, match=r"process .* is at work"):
             runs.run(asked(6), overwrite=True)
         assert runs.names() == FINISHED
 
@@ -238,8 +238,6 @@ def test_two_that_open_at_once_share_the_run(runs, job, expected):
     [
         (Mode(overwrite=True, extend=True), None, "pass one of them"),
         (Mode(overwrite=True), "1/2", "--overwrite does not go with --shard"),
-        (Mode(lease=0), None, "lease 0 must be a number of seconds above 0"),
-        (Mode(lease=float("inf")), None, "lease inf"),
     ],
 )
 def test_contradictions_are_refused(mode, share, words):

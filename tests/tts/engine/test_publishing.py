@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tts.engine.claims import Worker
 from tts.engine.plan import ShardRange
 from tts.engine.publishing import Made, Publisher
+from tts.engine.worker import Worker
 from tts.errors import RunError, StoppedError
 from tts.io import read_json
 
@@ -130,7 +130,7 @@ def test_rows_of_two_shards_are_in_memory_at_most(runs, job, asked, expected):
     assert 4 < max(most) <= 2 * 4 + 1  # the one that is yielded may live for a moment beside them
 
 
-def test_a_claim_is_kept_until_its_shard_is_published(runs, slow):
+def test_a_lock_is_kept_until_its_shard_is_published(runs, slow):
     one = slow()
     thread = threading.Thread(target=runs.run, args=(None, one))
     thread.start()
@@ -141,7 +141,7 @@ def test_a_claim_is_kept_until_its_shard_is_published(runs, slow):
         one.go.set()
         assert until(lambda: shards_of(runs) == [0, 1, 2])
         thread.join()
-    assert not list(runs.out.glob(".work/claim-*"))
+    assert not list(runs.out.glob(".work/*.lock"))
 
 
 @pytest.mark.parametrize("first", [0, 4, 8])
@@ -151,7 +151,7 @@ def test_a_fault_of_the_thread_is_raised_as_it_is(runs, slow, job, expected, fir
         runs.run(None, started(slow, fault={first: fault}))
     assert caught.value is fault
     assert shards_of(runs) == list(range(first // 4))
-    assert not list((runs.out / ".work").glob("claim-*"))
+    assert not list((runs.out / ".work").glob("*.lock"))
     one = job()
     assert runs.run(None, one).made == 10 - first
     assert runs.values() == expected(10)
@@ -172,7 +172,7 @@ def test_a_fault_in_making_comes_after_the_shard_before_is_whole(runs, slow):
     with pytest.raises(RuntimeError, match="broken"):
         runs.run(None, one)
     assert shards_of(runs) == [0]
-    assert not list((runs.out / ".work").glob("claim-*"))
+    assert not list((runs.out / ".work").glob("*.lock"))
 
 
 def test_of_two_faults_the_one_in_making_is_raised(runs, slow):
@@ -198,7 +198,7 @@ def test_a_signal_while_a_shard_is_published_loses_nothing(runs, slow, job, expe
     assert error.value.exit_code == 128 + number
     assert shards_of(runs) == [0]
     assert (runs.out / ".work" / "partial-00001.safetensors").exists()
-    assert not list((runs.out / ".work").glob("claim-*"))
+    assert not list((runs.out / ".work").glob("*.lock"))
     again = job()
     assert runs.run(None, again).made == 4
     assert again.made == [6, 7, 8, 9]

@@ -1,17 +1,10 @@
-"""Verifying single shards, and who is at work."""
+"""Verifying single shards."""
 
 from __future__ import annotations
 
-import json
-import os
-import time
-from dataclasses import asdict, replace
-
 import pytest
 
-from tts.engine.claims import Presence
 from tts.engine.folder import RunFolder
-from tts.engine.living import living, who
 from tts.engine.plan import Plan
 from tts.engine.verifying import recorded_digest, verify_shard
 
@@ -78,27 +71,3 @@ def test_a_shard_of_another_place_is_a_fault(run):
     run.shard_path(1).write_bytes(run.shard_path(0).read_bytes())
     assert found(run)[1] == "shard-00001.safetensors: belongs to another plan"
     assert recorded_digest(run.shard_path(1), run.shards[1]) is None
-
-
-def test_the_living_are_found_and_nothing_is_changed(runs, crowd):
-    assert living(runs.out) == []
-    with crowd():
-        (one,) = living(runs.out)
-        assert one.pid == os.getpid()
-        assert who([one, one]).startswith(f"process {os.getpid()} on ")
-    work = runs.out / ".work"
-    work.mkdir(parents=True, exist_ok=True)
-    here = Presence.of_this_process()
-    others = {
-        "gone": replace(here, born="yesterday"),
-        "elsewhere": replace(here, host="node7 boot", pid=9),
-        "silent": replace(here, host="node8 boot", pid=9),
-    }
-    for name, presence in others.items():
-        (work / f"worker-{name}.json").write_text(json.dumps(asdict(presence)))
-    past = time.time() - 100
-    os.utime(work / "worker-silent.json", (past, past))
-    (work / "worker-broken.json").write_text("{")
-    before = sorted(work.iterdir())
-    assert who(living(runs.out)) == "process 9 on node7"
-    assert sorted(work.iterdir()) == before

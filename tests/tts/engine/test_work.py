@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import shutil
 import signal
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
+from tts import io
 from tts.engine.folder import STAGING
 from tts.engine.work import Share
+from tts.engine.worker import opening
 from tts.errors import RunError, StoppedError, UsageError
 from tts.io import read_json
 
@@ -31,7 +35,7 @@ def test_a_fault_loses_its_shard_only(runs, job, expected):
     with pytest.raises(RuntimeError):
         runs.run(None, job(fail_at=6))
     assert shard(runs, 0).exists()
-    assert not list((runs.out / ".work").glob("claim-*"))
+    assert not list((runs.out / ".work").glob("*.lock"))
     one = job()
     assert runs.run(None, one).made == 6
     assert one.made == list(range(4, 10))
@@ -132,7 +136,7 @@ def test_a_shard_that_another_process_makes_is_waited_for(runs, job, expected):
     jobs = [job(before_batch=lambda: time.sleep(0.1)), job()]
     threads = [threading.Thread(target=runs.run, args=(None, one)) for one in jobs]
     threads[0].start()
-    while not list(runs.out.glob(".work/claim-0")):
+    while not list(runs.out.glob(".work/0.lock")):
         time.sleep(0.01)
     threads[1].start()
     for thread in threads:
@@ -158,8 +162,6 @@ def test_progress_counts_shards_and_items(runs, job):
 
 
 def test_a_full_disk_is_one_line_and_the_work_goes_on_later(runs, job, expected, monkeypatch):
-    from tts import io
-
     def full(tensors, path, metadata):
         raise OSError(28, "No space left on device")
 
@@ -188,12 +190,10 @@ def test_a_folder_that_is_lost_ends_the_run(runs, job, asked, replaced):
         runs.run(None, one)
 
 
-def test_an_overwritten_run_is_replaced_while_nobody_opens_the_folder(runs, asked, job, crowd, expected):
+def test_an_overwritten_run_is_replaced_while_nobody_opens_the_folder(runs, asked, job, expected):
     runs.run()
-    with crowd() as opener:
-        opener.working = False
-        opener._announce()
-        one = job(before_batch=lambda: opener.take("open"))
+    one = job(before_batch=lambda: stack.enter_context(opening(runs.out)) if not one.made else None)
+    with ExitStack() as stack:
         thread = threading.Thread(
             target=runs.run, args=(asked(6), one), kwargs={"overwrite": True}, daemon=True
         )
@@ -206,6 +206,41 @@ def test_an_overwritten_run_is_replaced_while_nobody_opens_the_folder(runs, aske
         time.sleep(0.3)
         assert staged.exists()
         assert runs.values() == expected(10)
-        opener.release("open")
-        thread.join()
+    thread.join()
     assert runs.values() == expected(6)
+
+
+class BadDisk:
+    """Lets a shard, or the record, read back wrong so many times."""
+
+    def __init__(self, monkeypatch, times, name):
+        self.left, self.name = times, name
+        real = io.os.replace
+
+        def replace(source, target):
+            real(source, target)
+            if pathlib.Path(target).name == self.name and self.left:
+                self.left -= 1
+                content = bytearray(pathlib.Path(target).read_bytes())
+                content[-2] ^= 1
+                pathlib.Path(target).write_bytes(content)
+
+        monkeypatch.setattr(io.os, "replace", replace)
+
+
+@pytest.mark.parametrize("name", ["shard-00001.safetensors", "record.json"])
+def test_a_disk_that_reads_back_wrong_ends_the_run(runs, expected, monkeypatch, name):
+    said = []
+    disk = BadDisk(monkeypatch, 2, name)
+    runs.run(warn=said.append)
+    assert runs.values() == expected(10)
+    assert [name in text and text.endswith("; it is made again") for text in said] == [True, True]
+    assert disk.left == 0
+    disk.left = 1000
+    with pytest.raises(RunError, match=rf"{name} does not .*, 3 times in a row; check the disk") as error:
+        runs.run(overwrite=True)
+    assert "\n" not in str(error.value)
+    assert disk.left == 997
+    disk.left = 0
+    runs.run()
+    assert runs.values() == expected(10)

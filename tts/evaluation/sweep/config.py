@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
-from tts.engine.claims import LEASE
 from tts.errors import UsageError
 from tts.evaluation.digits_source import PARTS
 from tts.evaluation.figures import MetricOptions
@@ -47,7 +45,6 @@ class SweepConfig:
     time: int | None = None
     time_images: int = 250
     threads: int | None = None
-    lease: float = LEASE
 
     def check(self) -> None:
         """Refuse numbers out of range."""
@@ -58,10 +55,6 @@ class SweepConfig:
         for name, value in {**least, "time-images": self.time_images}.items():
             if value is not None and value < 1:
                 raise UsageError(f"{name} {value} must be at least 1")
-        if not 0 < self.lease < math.inf:
-            raise UsageError(
-                f"lease {self.lease} must be a number of seconds above 0; the default is {LEASE:g}"
-            )
 
     def parse(self) -> tuple[tuple[Grid, ...], tuple[int, ...]]:
         """The grids and the seed sets."""

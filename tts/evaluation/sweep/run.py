@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from tts.engine.claims import Worker
 from tts.engine.folder import clear_work, remove_leftovers
 from tts.engine.launch import Launch, agree
 from tts.engine.progress import Report
 from tts.engine.stopping import Stop
+from tts.engine.worker import Worker, opening
 from tts.errors import UsageError
 from tts.evaluation.references import open_reference
 from tts.evaluation.sweep.against import Comparison, check_against, compare, write_comparison
@@ -56,8 +56,7 @@ def run_sweep(
     plan = agree(launch, lambda: open_sweep(config, store, labs, once))
     set_threads(config.threads, launch)
     made = 0
-    with Worker(store.work, config.lease) as worker, Stop() as stop:
-        worker.begin()
+    with Worker(store.work) as worker, Stop() as stop:
         time_points(config, store, worker, stop, report, once)
         if plan.points:
             lab = labs[0] if labs else make_lab(config, once)
@@ -66,9 +65,10 @@ def run_sweep(
             made = Shift(config, store, lab, worker, stop, tally, once).work()
         notes = sum_up(store, worker, torch_device(config.base.device))
         comparison = _compared(config, store) if launch.main else None
-        if not worker.others():
-            remove_leftovers(store.folder, {worker.presence.tag})
-            clear_work(store.work)
+        with opening(store.folder):
+            if not worker.others():
+                remove_leftovers(store.folder)
+                clear_work(store.work)
     results = read_results(store.folder)
     remarks = (*plan.remarks, *notes)
     return SweepSummary(len(plan.points), len(plan.seed_sets), made, remarks, results, comparison)
@@ -125,10 +125,8 @@ def open_sweep(config: SweepConfig, store: Store, labs: list[Lab], say: Say) -> 
         check_against(config.against, plan.record)
     if plan.points:
         ensure_writable_dir(store.folder)
-        with Worker(store.work, config.lease) as opener:
-            opener.wait_for("open")
+        with opening(store.folder):
             store.open(plan.record, [point.named for point in plan.points])
-            opener.release("open")
     return plan
 
 

@@ -1,4 +1,4 @@
-"""One process at work on a sweep: it claims seed sets, measures them, and waits for those of others."""
+"""One process at work on a sweep: it takes seed sets, measures them, and waits for those of others."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tts.engine.claims import Worker
 from tts.engine.stopping import Stop
+from tts.engine.worker import Worker
 from tts.errors import RunError
 from tts.evaluation.figures import Reference
 from tts.evaluation.references import load_reference
@@ -52,7 +52,7 @@ class Shift:
         made = 0
         while left := self.tally.look():
             self.check()
-            job = self._claim(left)
+            job = self._take(left)
             if job is None:
                 self._wait()
                 continue
@@ -77,8 +77,8 @@ class Shift:
         if fault := self.store.remove_damaged(job.point.id, job.number):
             self.warn(f"{fault}; it is measured again")
 
-    def _claim(self, left: list[Job]) -> Job | None:
-        """The first seed set that no living process has."""
+    def _take(self, left: list[Job]) -> Job | None:
+        """The first seed set that no other process has in hand."""
         for job in left:
             if self.worker.take(job.name):
                 if not self.tally.is_done(job):

@@ -1,7 +1,7 @@
 """The folder of a sweep: what was asked for, one folder a point, one file a seed set.
 
-A set's file appears by renaming when the set is measured, so its presence means that it is done. Nothing is
-ever removed but files that prove damaged.
+A set's file appears by renaming when the set is measured: where it is, the set is done. Nothing is ever
+removed but files that prove damaged.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Store:
 
     @property
     def work(self) -> Path:
-        """Folder of claims and presence."""
+        """Folder of locks."""
         return self.folder / WORK
 
     def check(self) -> None:
@@ -68,7 +68,7 @@ class Store:
     def open(self, asked: SweepRecord, points: list[Named]) -> None:
         """Add what is asked for to what the folder holds; refuses other figures by name.
 
-        Only the process that holds the claim ``open`` may do so.
+        Only the process that is ``opening`` the folder may do so.
         """
         before = self.record()
         if before is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tts.engine.claims import Worker
+from tts.engine.worker import Worker
 from tts.errors import CheckpointError, RunError
 from tts.evaluation.sweep.record import SweepRecord
 from tts.evaluation.sweep.results import JSON_FILE, write_results

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tts.engine.claims import Worker
 from tts.engine.progress import INTERVAL, Progress, Report
+from tts.engine.worker import Worker
 from tts.evaluation.sweep.lab import KEPT
 from tts.evaluation.sweep.plan import Planned
 
@@ -23,7 +23,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of its claim."""
+        """The name of its lock."""
         return f"{self.point.id}.set-{self.number}"
 
 

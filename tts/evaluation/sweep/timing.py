@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 from tts.building import PartsCache, build_generator
-from tts.engine.claims import Worker
 from tts.engine.launch import Launch
 from tts.engine.progress import Progress, Report
 from tts.engine.stopping import Stop
+from tts.engine.worker import Worker
 from tts.errors import UsageError
 from tts.evaluation.sweep.config import SweepConfig
 from tts.evaluation.sweep.lab import Clock, batch_size, pixels_of, seed_items
@@ -36,7 +36,7 @@ from tts.pipeline import Generator, Item
 from tts.runinfo import environment
 from tts.sample_config import SampleConfig
 
-CLAIM = "time"
+LOCK = "time"
 ORDER = 0
 """Seed of the order within rounds."""
 
@@ -142,7 +142,7 @@ def time_points(
     record = store.record()
     if config.time is None or record is None:
         return
-    with worker.holding(CLAIM) as alone:
+    with worker.holding(LOCK) as alone:
         _check_alone(store, worker, alone)
         base = base_config(record.base)
         arms = make_arms(store, record, base)

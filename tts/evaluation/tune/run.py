@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.engine.claims import Worker
 from tts.engine.folder import remove_leftovers
 from tts.engine.launch import Launch
-from tts.engine.living import who
 from tts.engine.stopping import Stop
+from tts.engine.worker import Worker, who
 from tts.errors import UsageError
 from tts.evaluation.references import reference_features, split_reference
 from tts.evaluation.tune.bench import LabBench
@@ -70,7 +69,7 @@ def run_tune(
     with Worker(store.work) as worker, Stop() as stop:
         if not worker.take("tune"):
             raise UsageError(f"{store.folder} is in use by {who(worker.others())}; choose another --out")
-        remove_leftovers(store.folder, {worker.presence.tag})
+        remove_leftovers(store.folder)
         ledger = store.open(setup.record, config.overwrite)
         clock.spent = ledger.spent
         return _Session(config, asked, setup, store, ledger, clock, stop, report).run()

@@ -55,7 +55,7 @@ class TuneStore:
 
     @property
     def work(self) -> Path:
-        """Folder of claims and presence."""
+        """Folder of locks."""
         return self.folder / WORK
 
     def open(self, asked: TuneRecord, overwrite: bool) -> Ledger:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tts.engine.claims import Worker
+from tts.engine.worker import Worker
 from tts.errors import RunError
 from tts.evaluation.sweep.store import Store
 from tts.evaluation.sweep.summing import sum_up

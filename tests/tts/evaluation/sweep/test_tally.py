@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tts.engine.claims import Worker
 from tts.engine.progress import Progress
+from tts.engine.worker import Worker
 from tts.evaluation.sweep import tally as counting
 from tts.evaluation.sweep.names import Name
 from tts.evaluation.sweep.plan import Planned
@@ -113,5 +113,5 @@ def test_other_processes_count(tmp_path: Path, clock: Clock, monkeypatch: pytest
     assert now.seconds_left == pytest.approx(14 * (1 - 7 / 30) / 2)
 
 
-def test_a_job_has_a_name_for_its_claim() -> None:
+def test_a_job_has_a_name_for_its_lock() -> None:
     assert Job(POINTS[0], 3).name == "dear.set-3"

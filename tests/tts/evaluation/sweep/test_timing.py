@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from tts.engine.claims import Worker
+from tts.engine.worker import Worker
 from tts.errors import StoppedError
 from tts.evaluation.sweep import timing
 from tts.evaluation.sweep.config import SweepConfig
