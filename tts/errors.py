@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class TtsError(Exception):
     """Base of every error that the user can mend.
@@ -60,3 +62,14 @@ def reason(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = " ".join((text or type(error).__name__).split()).rstrip(".")
     return line[:1].lower() + line[1:]
+
+
+def check_text(path: str | os.PathLike[str]) -> None:
+    """Refuse a name that is not UTF-8: safetensors opens no such file, and no record can name it."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise UsageError(
+            f"'{shown}' is not valid UTF-8; rename the file or folder, or choose another"
+        ) from None

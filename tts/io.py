@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tts.errors import CheckpointError, RunError, ShapeError, UsageError, reason
+from tts.errors import CheckpointError, RunError, ShapeError, UsageError, check_text, reason
 
 Uint8Rule = Literal["truncate", "round"]
 UINT8_RULES = ("truncate", "round")
@@ -56,6 +56,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 def ensure_writable_dir(path: Path | str) -> Path:
     """Create a folder where needed and make sure that files can be written there."""
+    check_text(path)
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,6 +164,7 @@ def read_metadata(path: Path | str) -> dict[str, str]:
 @contextmanager
 def _opened(path: Path | str) -> Iterator[Any]:
     """Open a safetensors file; what is missing, cut short or corrupt becomes one line."""
+    check_text(path)
     try:
         if not Path(path).is_file():
             raise FileNotFoundError("no such file")

@@ -70,10 +70,12 @@ class Lock:
 
     def release(self) -> None:
         """Give the lock back and remove its file; whoever waits for it takes a new one."""
-        if self.named():
-            with suppress(OSError):
-                self.path.unlink()
-        self.close()
+        try:
+            if self.named():
+                with suppress(OSError):
+                    self.path.unlink()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Give the lock back, or in a forked process the descriptor, and leave the file."""

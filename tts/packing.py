@@ -24,6 +24,7 @@ from tts.engine.shards import read_shard
 from tts.errors import CheckpointError, RunError, UsageError
 from tts.images import read_image
 from tts.io import ensure_writable_dir
+from tts.locks import sole_writer
 from tts.outputs import NPZ, RECORD, NpzWriter, Pixels, image_path, recorded_family
 from tts.pipeline import Item
 from tts.sample_job import LAYOUT, PIXELS
@@ -72,6 +73,11 @@ def pack(
     """Write ``arr_0`` (N, S, S, 3), ``arr_1`` labels, seeds and a record of a finished run to one file."""
     run = finished_run(folder)
     _check_target(run, to, overwrite)
+    with sole_writer(to):
+        return _pack(run, to, seed, unbalanced, bar)
+
+
+def _pack(run: RunFolder, to: Path, seed: int, unbalanced: bool, bar: Bar) -> Packed:
     with bar("checking", "shards") as tell:
         source = _source(run, tell)
     counts = Counter(item.label for item in source.items)

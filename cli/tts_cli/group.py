@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from tts.errors import TtsError
+from tts.errors import TtsError, check_text
 from tts.manager import get_plugins
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 + SIGINT
@@ -25,7 +25,9 @@ class RootGroup(TyperGroup):
     _extended = False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Add the plugins' commands, warn of broken plugins, then parse."""
+        """Refuse what is not UTF-8, add the plugins' commands, warn of broken plugins, then parse."""
+        for word in args:
+            check_text(word)
         if not self._extended:
             self._extended = True
             self.commands.update(_plugin_commands(self.commands))

@@ -110,6 +110,27 @@ def test_all_processes_of_torchrun_refuse_together(start: Popen, succeed: Any, t
     assert "holds a run with other settings (per_class)" in refusals[0]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [0.0, 1.0, 3.0])
+def test_a_torchrun_that_dies_before_its_processes_meet_leaves_none(
+    start: Popen, tmp_path: Path, seconds: float
+) -> None:
+    process = start("collect", "--per-class", 40, "--out", tmp_path / "set", launcher=TORCHRUN)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_for(lambda: len(children.read_text().split()) >= 2, process)
+    time.sleep(seconds)
+    process.kill()
+    _, stderr = process.communicate(timeout=150)  # the end of the pipes, which the processes hold, too
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("command", ["sample", "collect", "train-scorer", "sweep", "pack", "convert", "eval"])
+def test_a_name_that_is_not_utf_8_is_refused(refuse: Any, tmp_path: Path, command: str) -> None:
+    line = refuse(command, "--out", tmp_path / os.fsdecode(b"out\xff"))
+    assert line.endswith("out\\xff' is not valid UTF-8; rename the file or folder, or choose another")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_in_good_order(
     start: Popen, succeed: Any, tmp_path: Path, number: signal.Signals

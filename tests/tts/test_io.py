@@ -184,3 +184,15 @@ def test_uint8_refuses_what_is_not_an_image() -> None:
         io.to_uint8(torch.zeros(1, 2, 2, 3), "round")
     with pytest.raises(UsageError, match="use truncate or round"):
         io.to_uint8(torch.zeros(1, 3, 2, 2), "nearest")
+
+
+def test_a_path_that_is_not_utf_8_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.safetensors")
+    with pytest.raises(UsageError, match=r"\\xff.safetensors' is not valid UTF-8; rename") as error:
+        io.ensure_writable_dir(path)
+    assert_one_line(error)
+    assert not path.exists()
+    path.touch()
+    with pytest.raises(UsageError, match="is not valid UTF-8") as error:
+        io.load_tensors(path)
+    assert not isinstance(error.value, CheckpointError)  # which engines answer by making it again

@@ -17,6 +17,7 @@ from tts.backbones.weights import DERIVED, State, read_state
 from tts.config import check_schedule
 from tts.errors import CheckpointError, PluginError, UsageError
 from tts.io import read_metadata, save_tensors, sha256_file
+from tts.locks import sole_writer
 from tts.specs import BackboneOptions, BackboneRequest, BackboneSpec, SamplingDefaults
 
 TRANSFORMER_FILE = "transformer.safetensors"
@@ -177,12 +178,14 @@ def load_folder(
 
 def write_transformer(path: Path, state: State, config: FolderConfig) -> None:
     """Store a transformer's state with its whole configuration in the metadata."""
-    save_tensors(path, _storable(state), {"format": FOLDER_FORMAT, "config": json.dumps(asdict(config))})
+    with sole_writer(path):
+        save_tensors(path, _storable(state), {"format": FOLDER_FORMAT, "config": json.dumps(asdict(config))})
 
 
 def write_tokenizer(path: Path, state: State) -> None:
     """Store a tokenizer's state."""
-    save_tensors(path, _storable(state), {"format": FOLDER_FORMAT})
+    with sole_writer(path):
+        save_tensors(path, _storable(state), {"format": FOLDER_FORMAT})
 
 
 def _storable(state: State) -> dict[str, torch.Tensor]:

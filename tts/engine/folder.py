@@ -83,7 +83,11 @@ class RunFolder:
 
 def recorded_plan(folder: Path, layout: Layout) -> str | None:
     """The id of the plan that a folder's record stands for, "" if it names none; ``None`` without record."""
-    path = folder / layout.record
+    return plan_named_in(folder / layout.record)
+
+
+def plan_named_in(path: Path) -> str | None:
+    """The id of the plan that a record names, "" if it names none; ``None`` without the file."""
     if not path.is_file():
         return None
     try:

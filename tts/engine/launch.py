@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tts.errors import PeerError, TtsError, UsageError
+from tts.errors import PeerError, RunError, TtsError, UsageError, reason
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import PrefixStore
 
 T = TypeVar("T")
 
+AGENT = timedelta(seconds=60)
+"""Time to reach torchrun's agent, which was there before this process: if it is not, it has died."""
+
 PARTING = 0.2
 """Seconds between the last exchange of a meeting and its end."""
+
+
+class PeerLostError(RunError):
+    """Another process of the launch is gone."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__(f"another process is gone ({reason(error)[:200]}); run the same command again")
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,7 @@ class Launch:
 
 
 _meetings = count()
+_agent = os.getppid()
 
 
 @contextmanager
@@ -71,17 +85,47 @@ def meeting(launch: Launch, backend: str = "gloo") -> Iterator[PrefixStore]:
     end of a group holds while it waits for them.
     """
     import torch.distributed as dist
+    from torch.distributed.constants import default_pg_timeout
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
-    store, rank, world = next(rendezvous("env://"))
-    store = PrefixStore(f"meeting-{launch.restarts}-{next(_meetings)}", store)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
+    patience = AGENT if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else default_pg_timeout
+    try:
+        with _watching_agent(launch):
+            store, rank, world = next(rendezvous("env://", timeout=patience))
+            store.set_timeout(default_pg_timeout)
+            store = PrefixStore(f"meeting-{launch.restarts}-{next(_meetings)}", store)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world)
+    except RuntimeError as error:  # torch.distributed's own
+        raise RunError(
+            f"the {launch.world} processes could not meet ({reason(error)[:200]}); start the run again"
+        ) from error
     try:
         yield store
     finally:
         time.sleep(PARTING)
         dist.destroy_process_group()
+
+
+@contextmanager
+def _watching_agent(launch: Launch) -> Iterator[None]:
+    """End this process if torchrun's agent dies while it waits for others in C++, which nothing else ends."""
+    met = Event()
+
+    def watch() -> None:
+        while not met.wait(0.2):
+            if os.getppid() != _agent:
+                if launch.local_rank == 0:
+                    print("error: torchrun is gone; start the run again", file=sys.stderr, flush=True)
+                os._exit(RunError.exit_code)
+
+    thread = Thread(target=watch, name="agent", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        met.set()
+        thread.join()
 
 
 def agree(launch: Launch, decide: Callable[[], T]) -> T:
@@ -106,7 +150,10 @@ def lead(main: bool, work: Callable[[], T]) -> T:
             box[0] = work()
         except BaseException as error:  # the others must hear of any end
             failure, box = error, [None, getattr(error, "exit_code", TtsError.exit_code)]
-    dist.broadcast_object_list(box, src=0)
+    try:
+        dist.broadcast_object_list(box, src=0)
+    except RuntimeError as error:
+        raise failure or PeerLostError(error) from error
     if failure is not None:
         raise failure
     if box[1] is not None:

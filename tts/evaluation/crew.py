@@ -14,8 +14,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 
-from tts.engine.launch import Launch, meeting
-from tts.errors import PeerError, RunError, TtsError, reason
+from tts.engine.launch import Launch, PeerLostError, meeting
+from tts.errors import PeerError, TtsError
 
 PAUSE = 0.05
 """Seconds between two looks at the store."""
@@ -91,9 +91,7 @@ class Crew:
             transfer()
         except RuntimeError as error:  # gloo's own, where a process has gone
             self.check()
-            raise RunError(
-                f"another process is gone ({reason(error)[:200]}); run the same command again"
-            ) from error
+            raise PeerLostError(error) from error
 
     def _tell(self, store: PrefixStore, error: BaseException) -> None:
         """Note a failure for the others; only the first one is said."""

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tts.engine.launch import Launch, lead, meeting
+from tts.engine.launch import Launch, PeerLostError, lead, meeting
 from tts.errors import PeerError, RunError, TtsError, UsageError, reason
 
 T = TypeVar("T")
@@ -78,8 +78,9 @@ class Team:
         """Turn the loss of another process, which shows as a failed exchange, into one line."""
         try:
             yield
-        except RuntimeError as error:
-            if not self.together or not _is_about_peers(error):
+        except (RuntimeError, PeerLostError) as lost:
+            error = lost.__cause__ if isinstance(lost, PeerLostError) else lost
+            if not self.together or not isinstance(error, RuntimeError) or not _is_about_peers(error):
                 raise
             message = f"another process of this training is gone ({_brief(error)}); pass --resume to go on"
             raise self.error(RunError(message)) from error

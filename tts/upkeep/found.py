@@ -9,12 +9,15 @@ from pathlib import Path
 from tts.data.collect import LAYOUT as DATA
 from tts.data.manifest import Manifest
 from tts.data.store import existing
-from tts.engine.folder import MOVING, STAGING, Layout, RunFolder, recorded_plan
+from tts.engine.folder import MOVING, STAGING, WORK, Layout, RunFolder, plan_named_in, recorded_plan
 from tts.engine.plan import PLAN_FILE, Plan
 from tts.engine.verifying import Fault, brief
 from tts.errors import CheckpointError, UsageError
 from tts.io import read_json
 from tts.sample_job import LAYOUT as SAMPLE
+
+REPAIR = "repair.json"
+"""File of a run's work folder while it is repaired, until all is made again."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,10 @@ class Found:
 
     @property
     def ended(self) -> bool:
-        """Whether all shards must be there: the record stands for the plan, or is damaged."""
+        """Whether all shards must be there: the record stands for the plan, is damaged or being repaired."""
         record = recorded_plan(self.folder, self.layout)
+        if self.plan is not None and repair_begun(self.folder, self.plan):
+            return True
         if record is None or self.plan is None:
             return record is not None
         return record == self.plan.id or any(fault.name == self.layout.record for fault in self.faults)
@@ -82,6 +87,11 @@ def find(folder: Path) -> Found:
     return Found(folder, plan, manifest, faults)
 
 
+def repair_begun(folder: Path, plan: Plan) -> bool:
+    """Whether a repair of a finished run began and did not end."""
+    return plan_named_in(folder / WORK / REPAIR) == plan.id
+
+
 def _plan(folder: Path) -> tuple[Plan | None, Fault | None]:
     path = folder / PLAN_FILE
     try:
@@ -97,6 +107,8 @@ def _record(folder: Path, plan: Plan | None) -> tuple[Manifest | None, Fault | N
     """The manifest of a data set, and what is wrong with the record."""
     layout = SAMPLE if plan and plan.kind == "sample" else DATA
     path = folder / layout.record
+    if plan and repair_begun(folder, plan) and recorded_plan(folder, layout) != plan.id:
+        return None, Fault(path.name, "was taken back by a repair that did not end")
     try:
         if layout is DATA:
             return existing(folder), None

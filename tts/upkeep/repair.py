@@ -19,7 +19,7 @@ from tts.errors import UsageError
 from tts.io import atomic_path, read_json, sha256_file, write_json
 from tts.sample_run import run_sample
 from tts.upkeep.command import Config, config_of
-from tts.upkeep.found import Found
+from tts.upkeep.found import REPAIR, Found
 from tts.upkeep.verify import Verdict
 
 Say = Callable[[str], None]
@@ -56,6 +56,8 @@ def repair(
         record.unlink()  # of the run that is being extended: it is written at the end
 
     def prepare(run: RunFolder) -> None:
+        if found.ended:  # from here on the folder is to be repaired, whenever this process is killed
+            write_json(run.work / REPAIR, {"plan": run.plan.id})
         for number in verdict.broken:
             run.shard_path(number).unlink(missing_ok=True)
         if found.ended:

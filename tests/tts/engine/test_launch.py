@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+from datetime import timedelta
+
 import pytest
 
+from tts.engine import launch as launching
 from tts.engine.launch import Launch, agree
-from tts.errors import UsageError
+from tts.errors import RunError, UsageError
 
 PLACE = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 TORCHRUN = {**PLACE, "MASTER_ADDR": "node0"}
@@ -37,3 +44,39 @@ def test_one_process_decides_for_itself():
     assert agree(Launch(), lambda: 7) == 7
     with pytest.raises(UsageError, match="no"):
         agree(Launch(), lambda: (_ for _ in ()).throw(UsageError("no")))
+
+
+AGENT = """
+import os, subprocess, sys
+worker = "from tts.engine.launch import *; import torch.distributed; print('here', flush=True);" \
+    "agree(Launch.from_environment(), lambda: 1)"
+subprocess.run([sys.executable, "-c", worker])
+"""
+
+
+def test_a_process_whose_agent_dies_before_the_meeting_ends():
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # the others never come
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(mute.getsockname()[1])}
+        place = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        agent = subprocess.Popen(
+            [sys.executable, "-c", AGENT], env={**os.environ, **place, **meeting}, **pipes
+        )
+        assert agent.stdout.readline() == "here\n"
+        agent.kill()
+        _, stderr = agent.communicate(timeout=60)  # the end of the pipe, which the worker holds, too
+    assert stderr.splitlines()[-1] == "error: torchrun is gone; start the run again"
+
+
+def test_an_agent_that_was_gone_before_is_not_waited_for_long(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    for name, value in {**PLACE, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    monkeypatch.setattr(launching, "AGENT", timedelta(seconds=1))
+    with pytest.raises(
+        RunError, match=r"the 8 processes could not meet \(.*\); start the run again"
+    ) as error:
+        agree(Launch.from_environment(), lambda: 1)
+    assert "\n" not in str(error.value)
