@@ -69,7 +69,7 @@ def check_text(path: str | os.PathLike[str]) -> None:
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError:
-        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        shown = os.fspath(path).encode("utf-8", "backslashreplace").decode().replace("\\udc", "\\x")
         raise UsageError(
             f"'{shown}' is not valid UTF-8; rename the file or folder, or choose another"
         ) from None

@@ -15,8 +15,9 @@ from tts import packing
 from tts.engine.folder import RunFolder
 from tts.engine.plan import Request
 from tts.engine.shards import Rows, write_shard
-from tts.errors import UsageError
+from tts.errors import RunError, UsageError
 from tts.io import save_png, write_json
+from tts.locks import sole_writer
 from tts.outputs import image_path
 from tts.packing import check_balance, pack
 from tts.pipeline import distinct_items
@@ -116,3 +117,13 @@ def test_the_least_and_the_most_frequent_class_are_named(refused):
     check_balance(Counter({3: 5, 1: 5}))
     with refused("class 2 has 1 images and class 7 has 6", "--unbalanced", kind=UsageError):
         check_balance(Counter({7: 6, 1: 5, 2: 1, 8: 6}))
+
+
+def test_what_a_killed_pack_left_goes_with_the_next_one(tmp_path):
+    made(tmp_path / "run", 1)
+    for name in (".all.npz.0123abcd.tmp", ".all.npz.lock", ".other.npz.0123abcd.tmp"):
+        (tmp_path / name).touch()
+    pack(tmp_path / "run", tmp_path / "all.npz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.npz.0123abcd.tmp", "all.npz", "run"]
+    with sole_writer(tmp_path / "all.npz"), pytest.raises(RunError, match="another process is writing"):
+        pack(tmp_path / "run", tmp_path / "all.npz", overwrite=True)
