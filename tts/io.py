@@ -60,9 +60,9 @@ def ensure_writable_dir(path: Path | str) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{uuid.uuid4().hex[:12]}.tmp"
+        probe = folder / f".probe.{uuid.uuid4().hex[:8]}.tmp"
         probe.touch(exist_ok=False)
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # who finishes a run takes it for a leftover
     except OSError as error:
         raise UsageError(
             f"cannot write to folder {folder} ({reason(error)}); choose another folder"

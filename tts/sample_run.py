@@ -13,10 +13,10 @@ from tts.config import SearchSettings
 from tts.engine.folder import RunFolder
 from tts.engine.launch import Launch
 from tts.engine.opening import open_together
-from tts.engine.plan import Request
+from tts.engine.plan import Request, Share
 from tts.engine.progress import Report
 from tts.engine.stopping import Stop
-from tts.engine.work import Outcome, Share, work
+from tts.engine.work import Outcome, work
 from tts.fitting import Fit
 from tts.interfaces import BackboneInfo, Scorer
 from tts.io import sha256_file

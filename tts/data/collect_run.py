@@ -30,10 +30,10 @@ from tts.data.store import existing
 from tts.engine.folder import STAGING, RunFolder
 from tts.engine.launch import Launch, agree
 from tts.engine.opening import open_together
-from tts.engine.plan import Plan, Request
+from tts.engine.plan import Plan, Request, Share
 from tts.engine.progress import Report
 from tts.engine.stopping import Stop
-from tts.engine.work import Outcome, Share, work
+from tts.engine.work import Outcome, work
 from tts.errors import UsageError
 from tts.fitting import Fit
 from tts.interfaces import Backbone, BackboneInfo

@@ -41,6 +41,26 @@ class ShardRange:
 
 
 @dataclass(frozen=True)
+class Share:
+    """Shards number i, i + n, i + 2 n and so on, counted from 1, of n shares."""
+
+    part: int
+    parts: int
+
+    @classmethod
+    def parse(cls, text: str) -> Share:
+        """Read ``i/n``."""
+        part, slash, parts = text.partition("/")
+        if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+            raise UsageError(f"shard {text!r} must be i/n with i from 1 to n; for example 2/8")
+        return cls(int(part), int(parts))
+
+    def __contains__(self, number: object) -> bool:
+        """Whether a shard, counted from 0, belongs to the share."""
+        return isinstance(number, int) and number % self.parts == self.part - 1
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a run makes. Shards never cross segments, so that adding items leaves finished shards alone.
 

@@ -18,13 +18,13 @@ from tts.engine.folder import (
     replace_run,
 )
 from tts.engine.job import Job, Timing
-from tts.engine.plan import ShardRange
+from tts.engine.plan import ShardRange, Share
 from tts.engine.progress import Census, Report
 from tts.engine.publishing import Made, Publisher
 from tts.engine.shards import Rows, read_shard, write_shard
 from tts.engine.stopping import Stop
 from tts.engine.worker import Worker, opening
-from tts.errors import CheckpointError, RunError, UsageError
+from tts.errors import CheckpointError, RunError
 from tts.io import make_folder, write_json
 
 POLL = 0.3
@@ -34,26 +34,6 @@ TRIES = 3
 """How often a process finds a file broken until it gives up."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Share:
-    """Shards number i, i + n, i + 2 n and so on, counted from 1, of n shares."""
-
-    part: int
-    parts: int
-
-    @classmethod
-    def parse(cls, text: str) -> Share:
-        """Read ``i/n``."""
-        part, slash, parts = text.partition("/")
-        if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-            raise UsageError(f"shard {text!r} must be i/n with i from 1 to n; for example 2/8")
-        return cls(int(part), int(parts))
-
-    def __contains__(self, number: object) -> bool:
-        """Whether a shard, counted from 0, belongs to the share."""
-        return isinstance(number, int) and number % self.parts == self.part - 1
 
 
 @dataclass(frozen=True)

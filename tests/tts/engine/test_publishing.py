@@ -230,7 +230,7 @@ def test_a_fault_of_the_thread_goes_before_a_signal(runs, slow):
 
 
 def test_a_share_ends_when_its_last_shard_is_whole(runs, slow, job):
-    from tts.engine.work import Share
+    from tts.engine.plan import Share
 
     one = slow()
     threading.Timer(0.2, one.go.set).start()

@@ -14,7 +14,7 @@ import pytest
 
 from tts import io
 from tts.engine.folder import STAGING
-from tts.engine.work import Share
+from tts.engine.plan import Share
 from tts.engine.worker import opening
 from tts.errors import RunError, StoppedError, UsageError
 from tts.io import read_json
