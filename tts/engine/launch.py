@@ -119,13 +119,12 @@ def _watching_agent(launch: Launch) -> Iterator[None]:
                     print("error: torchrun is gone; start the run again", file=sys.stderr, flush=True)
                 os._exit(RunError.exit_code)
 
-    thread = Thread(target=watch, name="agent", daemon=True)
-    thread.start()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # others may start processes and leave them
+        Thread(target=watch, name="agent", daemon=True).start()
     try:
         yield
     finally:
         met.set()
-        thread.join()
 
 
 def agree(launch: Launch, decide: Callable[[], T]) -> T:

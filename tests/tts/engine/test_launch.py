@@ -58,6 +58,7 @@ def test_a_process_whose_agent_dies_before_the_meeting_ends():
     with socket.create_server(("127.0.0.1", 0)) as mute:  # the others never come
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(mute.getsockname()[1])}
         place = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+        place["TORCHELASTIC_RUN_ID"] = "x"
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         agent = subprocess.Popen(
             [sys.executable, "-c", AGENT], env={**os.environ, **place, **meeting}, **pipes
