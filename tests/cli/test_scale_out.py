@@ -120,7 +120,7 @@ def test_a_torchrun_that_dies_before_its_processes_meet_leaves_none(
     wait_for(lambda: len(children.read_text().split()) >= 2, process)
     time.sleep(seconds)
     process.kill()
-    _, stderr = process.communicate(timeout=150)  # the end of the pipes, which the processes hold, too
+    _, stderr = process.communicate(timeout=250)  # the end of the pipes, which the processes hold, too
     assert "Traceback" not in stderr
 
 

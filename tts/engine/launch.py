@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AGENT = timedelta(seconds=60)
+AGENT = timedelta(seconds=30)
 """Time to reach torchrun's agent, which was there before this process: if it is not, it has died."""
 
 PARTING = 0.2
