@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import count
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AGENT = timedelta(seconds=30)
-"""Time to reach torchrun's agent, which was there before this process: if it is not, it has died."""
+GONE = "torchrun is gone; start the run again"
 
 PARTING = 0.2
 """Seconds between the last exchange of a meeting and its end."""
@@ -85,15 +84,13 @@ def meeting(launch: Launch, backend: str = "gloo") -> Iterator[PrefixStore]:
     end of a group holds while it waits for them.
     """
     import torch.distributed as dist
-    from torch.distributed.constants import default_pg_timeout
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
-    patience = AGENT if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else default_pg_timeout
+    _check_agent()
     try:
         with _watching_agent(launch):
-            store, rank, world = next(rendezvous("env://", timeout=patience))
-            store.set_timeout(default_pg_timeout)
+            store, rank, world = next(rendezvous("env://"))
             store = PrefixStore(f"meeting-{launch.restarts}-{next(_meetings)}", store)
             dist.init_process_group(backend, store=store, rank=rank, world_size=world)
     except RuntimeError as error:  # torch.distributed's own
@@ -107,6 +104,21 @@ def meeting(launch: Launch, backend: str = "gloo") -> Iterator[PrefixStore]:
         dist.destroy_process_group()
 
 
+def _check_agent() -> None:
+    """See that torchrun's agent, which was there before this process, still is: others would wait long."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return
+    address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    for last in (False, False, True):
+        try:
+            socket.create_connection(address, timeout=20).close()
+            return
+        except OSError as error:
+            if last:
+                raise RunError(GONE) from error
+            time.sleep(1)
+
+
 @contextmanager
 def _watching_agent(launch: Launch) -> Iterator[None]:
     """End this process if torchrun's agent dies while it waits for others in C++, which nothing else ends."""
@@ -116,7 +128,7 @@ def _watching_agent(launch: Launch) -> Iterator[None]:
         while not met.wait(0.2):
             if os.getppid() != _agent:
                 if launch.local_rank == 0:
-                    print("error: torchrun is gone; start the run again", file=sys.stderr, flush=True)
+                    print(f"error: {GONE}", file=sys.stderr, flush=True)
                 os._exit(RunError.exit_code)
 
     if "TORCHELASTIC_RUN_ID" in os.environ:  # others may start processes and leave them
