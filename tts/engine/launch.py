@@ -109,14 +109,10 @@ def _check_agent() -> None:
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return
     address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    for last in (False, False, True):
-        try:
-            socket.create_connection(address, timeout=20).close()
-            return
-        except OSError as error:
-            if last:
-                raise RunError(GONE) from error
-            time.sleep(1)
+    try:
+        socket.create_connection(address, timeout=20).close()
+    except OSError as error:
+        raise RunError(GONE) from error
 
 
 @contextmanager

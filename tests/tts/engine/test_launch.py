@@ -82,5 +82,5 @@ def test_processes_that_cannot_meet_are_told_in_one_line(monkeypatch):
         raise RuntimeError("timed out\nframe #0")
 
     monkeypatch.setattr("torch.distributed.rendezvous.rendezvous", fail)
-    with pytest.raises(RunError, match="the 8 processes could not meet .timed out frame #0.; start the run"):
+    with pytest.raises(RunError, match=r"the 8 processes could not meet .timed out frame #0.; start the run"):
         agree(Launch(5, 8, 1, 4), lambda: 1)
