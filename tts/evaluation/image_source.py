@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tts.errors import CheckpointError
-from tts.images import Pixels, Tally
+from tts.evaluation.features import FeatureExtractor
+from tts.images import Pixels, Tally, remark_lines
 
 Numbers: TypeAlias = NDArray[np.int64]
 
@@ -69,6 +70,17 @@ class ImageSource(ABC):
     def label_doubts(self, known: tuple[str, str] | None) -> Iterator[str]:
         """What makes the labels doubtful, given the names of the first and the last class."""
         return iter(())
+
+    def set_doubts(self, extractor: FeatureExtractor) -> Iterator[str]:
+        """What is doubtful of the set before its images are read."""
+        yield from self.doubts
+        if self.label_fault is not None:
+            yield f"{self.label_fault}; figures that need labels are left out"
+        yield from self.label_doubts(getattr(extractor, "class_names", None))
+
+    def image_doubts(self) -> list[str]:
+        """What is to be said of the images that were read."""
+        return remark_lines(self.remarked, self.count)
 
     def ordered_labels(self) -> Numbers | None:
         """Labels (N,) in the order in which figures take the images."""
