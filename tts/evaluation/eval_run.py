@@ -13,7 +13,7 @@ from tts.evaluation.extract import share_source
 from tts.evaluation.features import Features
 from tts.evaluation.figures import Reference
 from tts.evaluation.prepared import EvalConfig, Prepared, Warn
-from tts.evaluation.references import check_spatial
+from tts.evaluation.references import OpenReference, check_spatial
 from tts.evaluation.uint8_rules import uint8_remarks
 from tts.packing import Bar, no_bar
 from tts.resolve import torch_device
@@ -49,21 +49,7 @@ class _Work:
         """Extract and compute, set by set, so that memory holds the features of one and the reference."""
         prepared, extractor = self.prepared, self.prepared.extractor
         remarks: list[str] = []
-
-        def note(text: str) -> None:
-            if self.crew.main:
-                remarks.append(text)
-                warn(text)
-
-        for remark in (*uint8_remarks(prepared.names, prepared.sources), *prepared.doubts()):
-            note(remark)
-        opened = prepared.reference
-        assert opened is not None
-        with self.bar("reference", "images") as tell:
-            manifold = self.config.options.manifold
-            reference = opened.load(extractor, self.crew, self.batch, tell, manifold)
-        for remark in opened.source.image_doubts() if opened.source else ():
-            note(f"reference: {remark}")
+        reference = self._reference(lambda text: _note(remarks, None, warn, text))
         runs: list[RunFigures] = []
         for name, source in zip(prepared.names, prepared.sources, strict=True):
             with self.bar(name, "images") as tell:
@@ -75,7 +61,7 @@ class _Work:
         return Evaluation(
             title=extractor.title,
             features=extractor.describe(),
-            reference=opened.describe(),
+            reference=self.opened.describe(),
             options=self.config.options,
             runs=tuple(runs),
             warnings=tuple(remarks),
@@ -83,6 +69,25 @@ class _Work:
             resize=self.config.resize.describe() if self.config.resize else None,
             notes=prepared.notes,
         )
+
+    @property
+    def opened(self) -> OpenReference:
+        """The reference, which there always is here."""
+        assert self.prepared.reference is not None
+        return self.prepared.reference
+
+    def _reference(self, say: Warn) -> Reference | None:
+        """What to compare with, in rank 0, and what is doubtful of it and of all sets together."""
+        prepared, main = self.prepared, self.crew.main
+        for doubt in (*uint8_remarks(prepared.names, prepared.sources), *prepared.doubts()) if main else ():
+            say(doubt)
+        with self.bar("reference", "images") as tell:
+            manifold = self.config.options.manifold
+            found = self.opened.load(prepared.extractor, self.crew, self.batch, tell, manifold)
+        source = self.opened.source
+        for doubt in source.image_doubts() if source and main else ():
+            say(f"reference: {doubt}")
+        return found
 
     def _figures(self, number: int, found: Features, reference: Reference, warn: Warn) -> RunFigures:
         prepared, extractor = self.prepared, self.prepared.extractor
@@ -112,7 +117,7 @@ class _Work:
         )
 
 
-def _note(said: list[str], name: str, warn: Warn, text: str) -> None:
-    """Pass a remark on under the name of the set, and keep it."""
+def _note(said: list[str], name: str | None, warn: Warn, text: str) -> None:
+    """Pass a remark on under the name of the set, if it concerns one, and keep it."""
     said.append(text)
-    warn(f"{name}: {text}")
+    warn(f"{name}: {text}" if name else text)

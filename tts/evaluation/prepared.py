@@ -78,7 +78,7 @@ class Prepared:
             check_size(source, extractor)
         if reference is not None:
             reference.check(extractor)
-        return cls(names, sources, reference, extractor, (*notes, *_of_reference(reference)))
+        return cls(names, sources, reference, extractor, notes)
 
     def doubts(self) -> Iterator[str]:
         """What makes a comparison of these sets doubtful before it is made."""
@@ -86,15 +86,10 @@ class Prepared:
         sides = dict(zip(self.names, (source.size for source in self.sources), strict=True))
         if reference is not None and reference.source is not None:
             sides[f"reference {reference.text}"] = reference.source.size
-            yield from (f"reference: {doubt}" for doubt in reference.source.set_doubts(self.extractor))
+            yield from (f"reference: {doubt}" for doubt in reference.source.doubts)  # its labels are not used
         if len({*sides.values()}) > 1:
             said = ", ".join(f"{size}x{size} in {name}" for name, size in list(sides.items())[:4])
             yield (
                 f"images are of different sizes ({said}), so their figures tell of sharpness too; --resize"
                 " SIZE makes them alike"
             )
-
-
-def _of_reference(reference: OpenReference | None) -> Iterator[str]:
-    if reference is not None and reference.source is not None:
-        yield from (f"reference: {note}" for note in reference.source.notes)
