@@ -99,6 +99,6 @@ def check_square(what: object, shape: tuple[int, ...], size: int | None = None) 
         )
     if height != width or not height:
         raise CheckpointError(
-            f"{what} has {height}x{width} pixels, images must be square; crop them, or pass --resize"
+            f"{what} has {height}x{width} pixels, images must be square; crop them or pass --resize"
         )
     return height

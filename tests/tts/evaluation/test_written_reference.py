@@ -56,7 +56,8 @@ def assert_same(one: Figures, other: Figures) -> None:
         )
     assert first.keys() == second.keys()
     for name, value in first.items():
-        assert second[name] == pytest.approx(value, rel=1e-9, abs=1e-9), name
+        expected = None if value is None else pytest.approx(value, rel=1e-6, abs=1e-9)
+        assert second[name] == expected, name  # a line through several distances enlarges their rounding
 
 
 def test_figures_are_those_of_the_images_themselves(digits: tuple[Path, Path], tmp_path: Path) -> None:
