@@ -116,8 +116,6 @@ def _write(config: EvalConfig, path: Path, launch: Launch, as_json: bool) -> Non
     if made is not None and as_json:
         print_json(made.to_json())
     elif made is not None:
-        print(
-            f"statistics of {made.images} images by {made.features}, and {made.kept} images, in {made.path}"
-        )
+        print(f"statistics of {made.images} images by {made.features} and {made.kept} images in {made.path}")
         for note in made.notes:
             print(note)
