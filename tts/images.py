@@ -84,6 +84,12 @@ class Tally:
         self.first += [printable(name) for name in names[: max(0, _NAMED - len(self.first))]]
         return self
 
+    def join(self, other: Tally) -> Tally:
+        """Count those of another tally too."""
+        self.count += other.count
+        self.first = [*self.first, *other.first][:_NAMED]
+        return self
+
     def __str__(self) -> str:
         """The names, and that there are others."""
         return ", ".join([*self.first, *(["…"] if self.count > len(self.first) else [])])
@@ -120,9 +126,10 @@ def read_picture(path: Path | str, upright: bool = False) -> Picture:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # a photograph, followed by small ones of it
             raise ValueError(f"it holds {frames} frames or pages; save one of them as an image")
-        before = _remarks_before(image)
+        deep, stored = _is_deep(image), _orientation(image) if image.format == "TIFF" else 1
         image.load()
-        remarks = (*before, *_remarks(image))
+        turned = stored != 1 and _orientation(image) == 1  # Pillow turns TIFF
+        remarks = (*_kinds(turned=turned, depth=deep), *_remarks(image))
         pixels = _eight_bits(image)
         if upright and "orientation" in remarks:
             remarks = tuple("turned" if kind == "orientation" else kind for kind in remarks)
@@ -161,7 +168,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
             raise ValueError("it is no plain 16-bit grey TIFF; save it with 8 bits a channel")
         return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode.startswith(("I", "F")):
-        what = "floats" if image.mode.startswith("F") else "integers of more than 16 bits"
+        what = "floats" if image.mode.startswith("F") else "signed or 32-bit integers"
         raise ValueError(f"its pixels are {what}, whose range is unknown; save it with 8 bits a channel")
     return image.convert("RGB")
 
@@ -183,22 +190,19 @@ def _tag(image: Image.Image, tag: int) -> object:
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
-def _remarks_before(image: Image.Image) -> tuple[str, ...]:
-    """Kinds that loading an image hides: Pillow turns TIFF, and takes the upper half of 16 bits."""
-    turned = image.format == "TIFF" and _orientation(image) != 1
-    return (*(["turned"] if turned else []), *(["depth"] if _is_deep(image) else []))
+def _kinds(**found: bool) -> Iterator[str]:
+    """The names of what was found."""
+    return (kind for kind, holds in found.items() if holds)
 
 
 def _remarks(image: Image.Image) -> Iterator[str]:
     """Kinds of what the stored pixels do not show, of an image that is loaded."""
-    if _orientation(image) != 1:
-        yield "orientation"
-    if _is_transparent(image):
-        yield "transparency"
-    if image.mode == "CMYK":
-        yield "cmyk"
-    elif not _is_srgb(image):
-        yield "profile"
+    return _kinds(
+        orientation=_orientation(image) != 1,
+        transparency=_is_transparent(image),
+        cmyk=image.mode == "CMYK",
+        profile=image.mode != "CMYK" and not _is_srgb(image),
+    )
 
 
 def _orientation(image: Image.Image) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ GRID = "grid.png"
 GRID_ROWS, GRID_COLUMNS, GRID_CELL = 16, 16, 64
 
 Pixels = NDArray[np.uint8]
+W = TypeVar("W", bound="ImagesWriter")
 
 
 def image_path(folder: Path, item: Item) -> Path:
@@ -53,24 +54,21 @@ def recorded_family(folder: Path) -> str | None:
         return None
 
 
-class NpzWriter:
-    """Streams uint8 images (N, S, S, 3) into ``arr_0`` of an npz, then adds labels, seeds and ``extra``.
+class ImagesWriter:
+    """Streams uint8 images (N, S, S, 3) into ``arr_0`` of an npz, then adds other arrays.
 
-    Memory does not grow with N. Readers find the layout of the ADM evaluation: ``arr_0`` images, ``arr_1``
-    labels.
+    Memory does not grow with N.
     """
 
-    def __init__(
-        self, path: Path, items: Sequence[Item], size: int, extra: Mapping[str, NDArray[Any]] = {}
-    ) -> None:
-        self.path, self.items, self.size, self.extra = path, items, size, extra
+    def __init__(self, path: Path, count: int, size: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.path, self.count, self.size, self.arrays = path, count, size, arrays
         self._file = self._open()
 
     def append(self, pixels: Pixels) -> None:
-        """Add images (n, S, S, 3) in the order of the items."""
+        """Add images (n, S, S, 3)."""
         self._images.write(pixels.tobytes())
 
-    def __enter__(self) -> NpzWriter:
+    def __enter__(self: W) -> W:
         """Write inside a ``with`` block."""
         self._images = self._file.__enter__()
         return self
@@ -90,15 +88,24 @@ class NpzWriter:
             zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive,
         ):
             with archive.open(_member("arr_0"), "w", force_zip64=True) as images:
-                shape = (len(self.items), self.size, self.size, 3)
+                shape = (self.count, self.size, self.size, 3)
                 header = {"descr": "|u1", "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(images, header)
                 yield images
-            labels = np.asarray([item.label for item in self.items], dtype=np.int64)
-            seeds = np.asarray([item.seed for item in self.items], dtype=np.int64)
-            for name, values in {"arr_1": labels, "seeds": seeds, **self.extra}.items():
+            for name, values in self.arrays.items():
                 with archive.open(_member(name), "w") as file:
                     np.lib.format.write_array(file, values, allow_pickle=False)
+
+
+class NpzWriter(ImagesWriter):
+    """The same in the layout of the ADM evaluation, with labels ``arr_1``, and seeds and ``extra``."""
+
+    def __init__(
+        self, path: Path, items: Sequence[Item], size: int, extra: Mapping[str, NDArray[Any]] = {}
+    ) -> None:
+        labels = np.asarray([item.label for item in items], dtype=np.int64)
+        seeds = np.asarray([item.seed for item in items], dtype=np.int64)
+        super().__init__(path, len(items), size, {"arr_1": labels, "seeds": seeds, **extra})
 
 
 def _member(name: str) -> zipfile.ZipInfo:

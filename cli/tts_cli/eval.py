@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,10 @@ from tts_cli.eval_table import show_evaluation
 from tts_cli.output import print_json
 from tts_cli.progress import progress_bar, say
 
+if TYPE_CHECKING:
+    from tts.engine.launch import Launch
+    from tts.evaluation.prepared import EvalConfig
+
 
 def evaluate(
     samples: Annotated[
@@ -19,10 +23,14 @@ def evaluate(
         typer.Argument(help="Folders of `tts sample`, npz files or image folders; the first is the base."),
     ],
     reference: Annotated[
-        str, typer.Option(help="heldout, train or all real digits; or an npz such as ADM's, or a folder.")
-    ] = "heldout",
+        str | None,
+        typer.Option(
+            help="heldout, train or all real digits; or an npz such as ADM's, or a folder. Default: heldout."
+        ),
+    ] = None,
     features: Annotated[
-        str, typer.Option(help="Name[:argument] of `tts list`; auto is digits for digits, else inception.")
+        str,
+        typer.Option(help="Name[:argument] of `tts list`; auto is digits where a set is, else inception."),
     ] = "auto",
     parts: Annotated[bool, typer.Option("--parts", help="Show the parts of the Frechet distance.")] = False,
     bootstrap: Annotated[
@@ -40,6 +48,15 @@ def evaluate(
     ] = False,
     split: Annotated[int, typer.Option(min=2, help="Images of a part of the Inception Score.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of --bootstrap and --extrapolate.")] = 0,
+    resize: Annotated[
+        str | None,
+        typer.Option(help="SIZE[:RULE]: make images of other sizes alike, by adm, bicubic, lanczos or box."),
+    ] = None,
+    apply_orientation: options.ApplyOrientation = False,
+    write_reference: Annotated[
+        Path | None,
+        typer.Option(help="Store statistics of the images here, in ADM's format, and compare nothing."),
+    ] = None,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Also store the JSON in this file.")] = None,
@@ -51,10 +68,14 @@ def evaluate(
     Examples:
       tts eval samples/baseline samples/greedy
       tts eval samples/var-d16 packed.npz --reference VIRTUAL_imagenet256_labeled.npz --json
+      tts eval photos --resize 256 --write-reference photos.npz
     """
     from tts.engine.launch import Launch
-    from tts.evaluation.eval_run import EvalConfig, check_out, run_eval
+    from tts.errors import UsageError
+    from tts.evaluation.eval_run import run_eval
     from tts.evaluation.figures import MetricOptions
+    from tts.evaluation.prepared import DEFAULT_REFERENCE, EvalConfig, check_out
+    from tts.evaluation.resizing import Resize
     from tts.io import write_json
     from tts.packing import no_bar
 
@@ -63,8 +84,15 @@ def evaluate(
     )
     check_out(out)
     launch = Launch.from_environment()
-    config = EvalConfig(tuple(samples), reference, features, metrics, batch_size, device)
+    wanted = Resize.parse(resize) if resize is not None else None
+    chosen = (features, metrics, batch_size, device, wanted, apply_orientation)
+    config = EvalConfig(tuple(samples), reference or DEFAULT_REFERENCE, *chosen)
     bar = progress_bar if launch.main else no_bar
+    if write_reference is not None:
+        if reference is not None:
+            raise UsageError("--write-reference compares nothing; leave out --reference, or run twice")
+        _write(config, write_reference, launch, as_json)
+        return
     found = run_eval(config, launch, lambda text: say(f"warning: {text}"), bar)
     if found is None:
         return
@@ -74,3 +102,20 @@ def evaluate(
         print_json(found.to_json())
     else:
         show_evaluation(found, parts)
+        for note in (*found.notes, *(f"{run.run}: {note}" for run in found.runs for note in run.notes)):
+            print(note)
+
+
+def _write(config: EvalConfig, path: Path, launch: Launch, as_json: bool) -> None:
+    """Write a reference and say so."""
+    from tts.evaluation.written_reference import run_write_reference
+    from tts.packing import no_bar
+
+    bar = progress_bar if launch.main else no_bar
+    made = run_write_reference(config, path, launch, lambda text: say(f"warning: {text}"), bar)
+    if made is not None and as_json:
+        print_json(made.to_json())
+    elif made is not None:
+        print(f"statistics of {made.images} images by {made.features} and {made.kept} images in {made.path}")
+        for note in made.notes:
+            print(note)

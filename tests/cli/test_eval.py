@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 FEATURES = 1e-3
 """Relative: other batches give float32 features other last digits (3e-5: sums of 576 products, 5 in a row),
@@ -40,7 +41,8 @@ def rows(stdout: str) -> list[list[str]]:
 
 
 def test_a_table_compares_runs_with_the_first(succeed: Text, runs: tuple[Path, Path]) -> None:
-    header, first, second = rows(succeed("eval", *runs))
+    header, first, second, note = rows(succeed("eval", *runs))
+    assert " ".join(note) == "features are digits: reference heldout are real digits"
     assert header == [*COLUMNS, "IMAGES/S", "OVERHEAD"]
     assert first[:2] == ["plain", "80"]
     assert first[-1] == "+0%"
@@ -111,7 +113,7 @@ def test_parts_and_intervals_can_be_shown(run: Run, runs: tuple[Path, Path]) -> 
     done = run("eval", runs[0], "--parts", *spread, "--no-manifold")
     assert done.code == 0
     assert "warning: plain: 80 images are too few to extrapolate over" in done.stderr
-    header, row = done.stdout.splitlines()
+    header, row, _ = done.stdout.splitlines()
     titles = header.split()
     assert titles[2:9] == ["FD", "FD-INF", "SFD", "MEAN-DIFF2", "TRACE-REF", "TRACE-GEN", "2TR-SQRT"]
     assert "IS-INF" in titles
@@ -127,9 +129,46 @@ def test_a_set_without_labels_and_speed_has_fewer_columns(
     with np.load(runs[0] / "samples.npz") as arrays:
         images = arrays["arr_0"][np.random.default_rng(0).permutation(80)]
     np.savez_compressed(tmp_path / "bare.npz", arr_0=images)
-    header, row = rows(succeed("eval", tmp_path / "bare.npz"))
+    header, row, _ = rows(succeed("eval", tmp_path / "bare.npz"))
     assert header == COLUMNS[:-2]
     assert row[:2] == ["bare.npz", "80"]
+
+
+def test_a_reference_of_one_s_own(
+    succeed: Text, refuse: Text, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    to = tmp_path / "deeper" / "own.npz"
+    said = succeed("eval", runs[1], "--write-reference", to)
+    first, second = said.splitlines()
+    assert first == f"statistics of 80 images by digits and 80 images in {to}"
+    assert second == "features are digits: chosen is of var-digits"
+    direct, stored = (
+        json.loads(succeed("eval", runs[0], "--reference", reference, "--json"))
+        for reference in (runs[1], to)
+    )
+    assert stored["notes"] == [f"features are digits: reference {to} says that it is of these"]
+    assert stored["reference"]["statistics"] == "stored"
+    for name in ("fid", "sfid", "precision", "recall", "inception_score"):
+        assert stored["runs"][0][name] == pytest.approx(direct["runs"][0][name], rel=1e-9), name
+    made = json.loads(succeed("eval", runs[1], "--write-reference", tmp_path / "b.npz", "--json"))
+    assert (made["images"], made["features"], made["path"]) == (80, "digits", str(tmp_path / "b.npz"))
+    line = refuse("eval", runs[0], "--reference", "all", "--write-reference", to)
+    assert "--write-reference compares nothing; leave out --reference" in line
+    assert "made of one set of images, got 2" in refuse("eval", *runs, "--write-reference", to)
+    assert "is a folder; give a file such as" in refuse("eval", runs[0], "--write-reference", tmp_path)
+
+
+def test_images_of_other_sizes_are_resized(succeed: Text, refuse: Text, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for number in range(70):
+        pixels = noise.integers(0, 256, (40 + number, 50, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    line = refuse("eval", tmp_path / "photos")
+    assert "0.png has 40x50 pixels, images must be square; crop them or pass --resize" in line
+    record = json.loads(succeed("eval", tmp_path / "photos", "--resize", "16", "--json"))
+    assert record["resize"]["rule"] == "adm"
+    assert "must be SIZE or SIZE:RULE" in refuse("eval", tmp_path / "photos", "--resize", "16:cubic")
 
 
 def test_what_does_not_fit_is_refused(
@@ -142,7 +181,9 @@ def test_what_does_not_fit_is_refused(
     assert "device 'gpu'" in refuse("eval", *runs, "--device", "gpu")
     options = ("--labels", "3", "--seeds", "0-1", "--candidates", "1")
     succeed("sample", "--backbone", converted("var_tiny"), *options, "--out", tmp_path / "large")
-    assert "has images of 64x64, features 'digits' are for 16x16" in refuse("eval", tmp_path / "large")
+    assert "are 16x16, but large has 64x64; give another --reference" in refuse("eval", tmp_path / "large")
+    line = refuse("eval", tmp_path / "large", "--features", "digits")
+    assert "has images of 64x64, features 'digits' are for 16x16" in line
     succeed("sample", "--labels", "3", "--seeds", "0", "--candidates", "1", "--out", tmp_path / "one")
     assert "at least 2 images, got 1" in refuse("eval", tmp_path / "one")
 

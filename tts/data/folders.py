@@ -101,8 +101,11 @@ def _sorted(folder: Path) -> tuple[list[str], list[str], list[str]]:
 
 
 def left_out_line(left_out: Tally) -> str:
-    """What to say of files that were left out."""
-    return f"{left_out.count} files or folders are left out, they are not named {_EXTENSIONS} ({left_out})"
+    """What to say of what was left out."""
+    return (
+        f"{left_out.count} files or folders are left out ({left_out}): images lie in a class folder, or all"
+        f" in one folder, and are not hidden and named {_EXTENSIONS}"
+    )
 
 
 def _one_line(entry: os.DirEntry[str]) -> str:

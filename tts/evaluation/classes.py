@@ -21,6 +21,17 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
     return float(correct(logits, labels).double().mean())
 
 
+def strange_labels(labels: Tensor, classes: int) -> str | None:
+    """Why labels (N,) are none of so many classes, so that they give no accuracy; ``None`` if they are."""
+    lowest, highest = (int(label) for label in labels.aminmax())
+    if lowest >= 0 and highest < classes:
+        return None
+    return (
+        f"labels go from {lowest} to {highest}, the features' classes are 0 to {classes - 1}; the accuracy is"
+        " left out"
+    )
+
+
 def within_class_variance(features: Tensor, labels: Tensor) -> float:
     """Total variance of features (N, D) within a class, averaged over the classes; lost modes lower it."""
     one = torch.ones(1, len(labels), dtype=torch.float64)

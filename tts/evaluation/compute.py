@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tts.evaluation.checks import check_comparable, doubts, has_manifold
-from tts.evaluation.classes import accuracy, within_class_variance
+from tts.evaluation.classes import accuracy, strange_labels, within_class_variance
 from tts.evaluation.extrapolation import fid_infinity, inception_score_infinity
 from tts.evaluation.features import Features
 from tts.evaluation.figures import Figures, MetricOptions, Reference
@@ -40,7 +40,7 @@ def evaluate(
     check_comparable(samples, reference, options)
     for doubt in doubts(samples, reference, options):
         warn(doubt)
-    figures = _with_scores(_distances(samples, reference), samples, options, knows_labels)
+    figures = _with_scores(_distances(samples, reference), samples, options, knows_labels, warn)
     found = _coverage(samples, reference, options)
     if found:
         figures = replace(figures, precision=found.precision, recall=found.recall)
@@ -69,7 +69,13 @@ def _distances(samples: Features, reference: Reference) -> Figures:
     )
 
 
-def _with_scores(figures: Figures, samples: Features, options: MetricOptions, knows_labels: bool) -> Figures:
+def _with_scores(
+    figures: Figures,
+    samples: Features,
+    options: MetricOptions,
+    knows_labels: bool,
+    warn: Callable[[str], None],
+) -> Figures:
     """With the figures that need logits or labels."""
     logits, labels = samples.logits, samples.labels
     if logits is not None:
@@ -81,7 +87,10 @@ def _with_scores(figures: Figures, samples: Features, options: MetricOptions, kn
     if labels is not None:
         figures = replace(figures, variance=within_class_variance(samples.pool, labels))
         if knows_labels and logits is not None:
-            figures = replace(figures, accuracy=accuracy(logits, labels))
+            if strange := strange_labels(labels, logits.shape[1]):
+                warn(strange)
+            else:
+                figures = replace(figures, accuracy=accuracy(logits, labels))
     return figures
 
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tts.errors import CheckpointError, UsageError
-from tts.evaluation.features import Features
+from tts.evaluation.features import Features, check_images
 from tts.io import load_tensors, save_tensors, sha256_file
 from tts.specs import FeatureRequest, ImageScorerRequest
 
@@ -98,6 +98,7 @@ class DigitsFeatures:
     title = "FD"
     image_size: int | None = SIZE
     knows_labels = True
+    class_names = ("0", "9")
 
     def __init__(self, net: DigitsClassifier, file: Path, device: torch.device) -> None:
         self.net, self.file, self.device = net.to(device), file, device
@@ -106,6 +107,7 @@ class DigitsFeatures:
     @torch.inference_mode()
     def extract(self, images: Tensor) -> Features:
         """Features of uint8 images (N, 3, 16, 16)."""
+        check_images(images)
         maps = self.net.maps(images.to(self.device).float() / 255)
         pool = maps[-1].mean(dim=(2, 3))
         spatial = maps[SPATIAL_LAYER][:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)

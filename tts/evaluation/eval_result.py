@@ -14,8 +14,9 @@ FORMAT = "scalewise-tts-eval-1"
 
 @dataclass(frozen=True)
 class RunFigures:
-    """Figures of one set of images: ``run`` is its name, ``path`` its place, ``warnings`` concern it alone.
+    """Figures of one set of images: ``run`` is its name, ``path`` its place.
 
+    ``warnings`` and ``notes`` concern it alone.
     ``images_per_second`` is as recorded by the run, ``overhead`` the extra time over the first run.
     """
 
@@ -26,12 +27,14 @@ class RunFigures:
     images_per_second: float | None
     overhead: float | None
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """One flat record, the figures by their names."""
         own = {"run": self.run, "path": self.path}
         speed = {"images_per_second": self.images_per_second, "overhead": self.overhead}
         rest = {"uint8_rule": self.uint8_rule, "warnings": list(self.warnings)}
+        rest["notes"] = list(self.notes)
         return {**own, **asdict(self.figures), **speed, **rest}
 
 
@@ -40,7 +43,8 @@ class Evaluation:
     """Figures of all sets, with everything that they depend on.
 
     ``title`` names the Frechet distance of the features; ``features`` and ``reference`` are identities for
-    records, ``versions`` are those of all that can change a number.
+    records, ``versions`` are those of all that can change a number. ``resize`` is how images of other sizes
+    were made alike; ``notes`` say what was chosen and how labels were found.
     """
 
     title: str
@@ -50,6 +54,8 @@ class Evaluation:
     runs: tuple[RunFigures, ...]
     warnings: tuple[str, ...]
     versions: dict[str, Any]
+    resize: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The record of ``--json``."""
@@ -61,6 +67,8 @@ class Evaluation:
             "options": asdict(self.options),
             "runs": [run.to_json() for run in self.runs],
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
+            "resize": self.resize,
             "versions": self.versions,
         }
 

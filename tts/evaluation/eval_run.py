@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from tts.engine.launch import Launch
-from tts.errors import UsageError
 from tts.evaluation.compute import evaluate
 from tts.evaluation.crew import Crew
-from tts.evaluation.digits_source import PARTS
-from tts.evaluation.eval_result import Evaluation, RunFigures, run_names
-from tts.evaluation.extract import BATCH, check_size, share_source
-from tts.evaluation.features import FeatureExtractor, Features
-from tts.evaluation.figures import MetricOptions, Reference
-from tts.evaluation.image_source import ImageSource
-from tts.evaluation.references import OpenReference, check_spatial, open_reference
-from tts.evaluation.sources import open_source
+from tts.evaluation.eval_result import Evaluation, RunFigures
+from tts.evaluation.extract import share_source
+from tts.evaluation.features import Features
+from tts.evaluation.figures import Reference
+from tts.evaluation.prepared import EvalConfig, Prepared, Warn
+from tts.evaluation.references import OpenReference, check_spatial
 from tts.evaluation.uint8_rules import uint8_remarks
-from tts.io import ensure_writable_dir
 from tts.packing import Bar, no_bar
-from tts.resolve import build_features, torch_device
+from tts.resolve import torch_device
 from tts.runinfo import environment
-
-Warn = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class EvalConfig:
-    """What ``tts eval`` takes; features ``auto`` are digits where the reference is, else inception."""
-
-    samples: tuple[Path, ...]
-    reference: str = "heldout"
-    features: str = "auto"
-    options: MetricOptions = field(default_factory=MetricOptions)
-    batch_size: int | None = None
-    device: str = "auto"
-
-
-def check_out(out: Path | None) -> None:
-    """Refuse a place for the result that cannot be written, before the work."""
-    if out is not None and out.is_dir():
-        raise UsageError(f"{out} is a folder; give a file such as {out / 'figures.json'}")
-    if out is not None:
-        ensure_writable_dir(out.parent)
 
 
 def run_eval(
@@ -58,10 +30,9 @@ def run_eval(
 
     Everything is opened and checked before the first image is looked at.
     """
-    if config.batch_size is not None and config.batch_size < 1:
-        raise UsageError(f"batch-size {config.batch_size} must be at least 1; leave it out for {BATCH}")
     with Crew(launch) as crew:
-        return _Work.prepared(config, crew, bar).done(warn)
+        batch = config.batch
+        return _Work(config, crew, bar, batch, Prepared.of(config)).done(warn)
 
 
 @dataclass(frozen=True)
@@ -71,61 +42,66 @@ class _Work:
     config: EvalConfig
     crew: Crew
     bar: Bar
-    names: list[str]
-    sources: list[ImageSource]
-    reference: OpenReference
-    extractor: FeatureExtractor
-
-    @classmethod
-    def prepared(cls, config: EvalConfig, crew: Crew, bar: Bar) -> _Work:
-        """Open and build, and refuse what does not fit together."""
-        sources = [open_source(path) for path in config.samples]
-        reference = open_reference(config.reference)
-        name = config.features
-        if name == "auto":
-            name = "digits" if config.reference in PARTS else "inception"
-        extractor = build_features(name, torch_device(config.device))
-        for source in sources:
-            check_size(source, extractor)
-        reference.check(extractor)
-        return cls(config, crew, bar, run_names(config.samples), sources, reference, extractor)
+    batch: int
+    prepared: Prepared
 
     def done(self, warn: Warn) -> Evaluation | None:
         """Extract and compute, set by set, so that memory holds the features of one and the reference."""
-        remarks = uint8_remarks(self.names, self.sources) if self.crew.main else []
-        for remark in remarks:
-            warn(remark)
-        batch = self.config.batch_size or BATCH
-        with self.bar("reference", "images") as tell:
-            manifold = self.config.options.manifold
-            reference = self.reference.load(self.extractor, self.crew, batch, tell, manifold)
+        prepared, extractor = self.prepared, self.prepared.extractor
+        remarks: list[str] = []
+        reference = self._reference(lambda text: _note(remarks, None, warn, text))
         runs: list[RunFigures] = []
-        for name, source in zip(self.names, self.sources, strict=True):
+        for name, source in zip(prepared.names, prepared.sources, strict=True):
             with self.bar(name, "images") as tell:
-                found = share_source(source, self.extractor, self.crew, batch, tell)
+                found = share_source(source, extractor, self.crew, self.batch, tell)
             if reference is not None and found is not None:
                 runs.append(self._figures(len(runs), found, reference, warn))
         if not self.crew.main:
             return None
         return Evaluation(
-            title=self.extractor.title,
-            features=self.extractor.describe(),
-            reference=self.reference.describe(),
+            title=extractor.title,
+            features=extractor.describe(),
+            reference=self.opened.describe(),
             options=self.config.options,
             runs=tuple(runs),
             warnings=tuple(remarks),
             versions=environment(torch_device(self.config.device)),
+            resize=self.config.resize.describe() if self.config.resize else None,
+            notes=prepared.notes,
         )
 
+    @property
+    def opened(self) -> OpenReference:
+        """The reference, which there always is here."""
+        assert self.prepared.reference is not None
+        return self.prepared.reference
+
+    def _reference(self, say: Warn) -> Reference | None:
+        """What to compare with, in rank 0, and what is doubtful of it and of all sets together."""
+        prepared, main = self.prepared, self.crew.main
+        for doubt in (*uint8_remarks(prepared.names, prepared.sources), *prepared.doubts()) if main else ():
+            say(doubt)
+        with self.bar("reference", "images") as tell:
+            manifold = self.config.options.manifold
+            found = self.opened.load(prepared.extractor, self.crew, self.batch, tell, manifold)
+        source = self.opened.source
+        for doubt in source.image_doubts() if source and main else ():
+            say(f"reference: {doubt}")
+        return found
+
     def _figures(self, number: int, found: Features, reference: Reference, warn: Warn) -> RunFigures:
-        name, source, base = self.names[number], self.sources[number], self.sources[0].images_per_second
-        check_spatial(self.config.reference, reference, found, self.extractor)
+        prepared, extractor = self.prepared, self.prepared.extractor
+        name, source = prepared.names[number], prepared.sources[number]
+        base = prepared.sources[0].images_per_second
+        check_spatial(self.config.reference, reference, found, extractor)
         said: list[str] = []
+        for doubt in (*source.set_doubts(extractor), *source.image_doubts()):
+            _note(said, name, warn, doubt)
         figures = evaluate(
             found,
             reference,
             self.config.options,
-            self.extractor.knows_labels,
+            extractor.knows_labels,
             partial(_note, said, name, warn),
         )
         speed = source.images_per_second
@@ -136,11 +112,12 @@ class _Work:
             uint8_rule=source.uint8_rule,
             images_per_second=speed,
             overhead=base / speed - 1 if base and speed else None,
+            notes=source.notes,
             warnings=tuple(said),
         )
 
 
-def _note(said: list[str], name: str, warn: Warn, text: str) -> None:
-    """Pass a remark on under the name of the set, and keep it."""
+def _note(said: list[str], name: str | None, warn: Warn, text: str) -> None:
+    """Pass a remark on under the name of the set, if it concerns one, and keep it."""
     said.append(text)
-    warn(f"{name}: {text}")
+    warn(f"{name}: {text}" if name else text)

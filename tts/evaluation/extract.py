@@ -5,7 +5,9 @@ Axis letters: N images, n of a batch, S pixels a side, D features.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from tts.evaluation.crew import Crew
 from tts.evaluation.features import FeatureExtractor, Features, check_features
 from tts.evaluation.image_source import ImageSource
 from tts.fitting import Fit, fitting
+from tts.images import Tally
 
 BATCH = 100
 """Images at once unless the user says otherwise."""
@@ -60,6 +63,7 @@ def share_source(
         table.put(part, found)
         progress((part.stop - rows.start) * source.count // len(rows), source.count)
     _gather(table, source.count, crew)
+    _gather_remarks(source, crew)
     if not crew.main:
         return None
     labels = source.ordered_labels()
@@ -71,7 +75,8 @@ def check_size(source: ImageSource, extractor: FeatureExtractor) -> None:
     if extractor.image_size not in (None, source.size):
         raise UsageError(
             f"{source.name} has images of {source.size}x{source.size}, features {extractor.name!r} are for"
-            f" {extractor.image_size}x{extractor.image_size}; choose other --features"
+            f" {extractor.image_size}x{extractor.image_size}; choose other"
+            f" --features or pass --resize {extractor.image_size}"
         )
 
 
@@ -158,3 +163,19 @@ def _gather(table: _Table, count: int, crew: Crew) -> None:
                 values = torch.empty(len(rows), column.shape[1])
                 crew.receive(values, rank)
                 table.put_column(number, rows, values)
+
+
+def _gather_remarks(source: ImageSource, crew: Crew) -> None:
+    """Add what all processes have to say of the images to what rank 0 has."""
+    mine = json.dumps({kind: asdict(tally) for kind, tally in source.remarked.items()}).encode()
+    if not crew.main:
+        crew.send(torch.tensor([len(mine)]))
+        crew.send(torch.frombuffer(bytearray(mine), dtype=torch.uint8))
+        return
+    for rank in range(1, crew.launch.world):
+        length = torch.zeros(1, dtype=torch.int64)
+        crew.receive(length, rank)
+        text = torch.zeros(int(length), dtype=torch.uint8)
+        crew.receive(text, rank)
+        for kind, tally in json.loads(bytes(text.tolist())).items():
+            source.remarked.setdefault(kind, Tally()).join(Tally(**tally))

@@ -61,7 +61,8 @@ class FeatureExtractor(Protocol):
 
     ``title`` names the Frechet distance of its features in tables: ``FID`` for Inception's only.
     ``image_size`` is the only side S that it takes, or ``None`` for any. Where ``knows_labels``, class c of
-    the logits is label c of the images, so that an accuracy can be given.
+    the logits is label c of the images, so that an accuracy can be given. An extractor whose classes have
+    names may have ``class_names``, those of the first and the last class.
     """
 
     name: str
@@ -71,12 +72,24 @@ class FeatureExtractor(Protocol):
     knows_labels: bool
 
     def extract(self, images: Tensor) -> Features:
-        """Features of uint8 images (N, 3, S, S), on any device; they do not depend on the batch."""
+        """Features of uint8 images (N, 3, S, S), on any device; they do not depend on the batch.
+
+        Images of another type are refused (``check_images``), or taken as [0, 1] if they are floats.
+        """
         ...
 
     def describe(self) -> dict[str, Any]:
         """Its identity for records: name, and a hash of its weights."""
         ...
+
+
+def check_images(images: Tensor) -> None:
+    """Refuse images that are not uint8 (N, 3, S, S): of floats nobody knows whether white is 1 or 255."""
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+        raise ShapeError(
+            f"images are {images.dtype} {tuple(images.shape)}, features take uint8 (N, 3, S, S); turn images"
+            " in [0, 1] into bytes with (255 * images).round().to(torch.uint8)"
+        )
 
 
 def check_features(found: Features, extractor: FeatureExtractor, images: int) -> None:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tts.errors import CheckpointError
-from tts.images import Pixels, Tally
+from tts.evaluation.features import FeatureExtractor
+from tts.images import Pixels, Tally, remark_lines
 
 Numbers: TypeAlias = NDArray[np.int64]
 
@@ -70,6 +71,17 @@ class ImageSource(ABC):
         """What makes the labels doubtful, given the names of the first and the last class."""
         return iter(())
 
+    def set_doubts(self, extractor: FeatureExtractor) -> Iterator[str]:
+        """What is doubtful of the set before its images are read."""
+        yield from self.doubts
+        if self.label_fault is not None:
+            yield f"{self.label_fault}; figures that need labels are left out"
+        yield from self.label_doubts(getattr(extractor, "class_names", None))
+
+    def image_doubts(self) -> list[str]:
+        """What is to be said of the images that were read."""
+        return remark_lines(self.remarked, self.count)
+
     def ordered_labels(self) -> Numbers | None:
         """Labels (N,) in the order in which figures take the images."""
         if self.labels is None or self.order is None:
@@ -87,6 +99,6 @@ def check_square(what: object, shape: tuple[int, ...], size: int | None = None) 
         )
     if height != width or not height:
         raise CheckpointError(
-            f"{what} has {height}x{width} pixels, images must be square; crop them, or pass --resize"
+            f"{what} has {height}x{width} pixels, images must be square; crop them or pass --resize"
         )
     return height

@@ -15,8 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from tts.errors import ShapeError
-from tts.evaluation.features import Features
+from tts.evaluation.features import Features, check_images
 from tts.evaluation.inception_network import FEATURES, SIZE, InceptionNetwork, pooled
 from tts.evaluation.inception_weights import find_weights, load_network
 from tts.evaluation.tf1_resize import resize_tf1
@@ -47,8 +46,7 @@ class InceptionFeatures:
     @torch.inference_mode()
     def extract(self, images: Tensor) -> Features:
         """Features of uint8 images (N, 3, S, S), which do not depend on the batch beyond rounding."""
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise ShapeError(f"images are {images.dtype} {tuple(images.shape)}, expected uint8 (N, 3, S, S)")
+        check_images(images)
         parts = len(images) // CPU_BATCH if self.on_cpu else 1
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             return Features.cat([self._extract(part) for part in images.tensor_split(max(1, parts))])

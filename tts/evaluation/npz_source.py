@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from tts.data.classes import LARGEST
 from tts.errors import CheckpointError
 from tts.evaluation.image_source import ImageSource, Numbers, check_square
-from tts.evaluation.npz_file import NpzFile
+from tts.evaluation.npz_file import ArrayInfo, NpzFile
 from tts.images import Pixels
 from tts.io import sha256_file
 
@@ -37,43 +38,79 @@ class NpzSource(ImageSource):
         return sha256_file(self.file.path)
 
 
-def open_npz(path: Path) -> NpzSource:
-    """The images of an npz file, without reading them."""
+def open_npz(path: Path, square: bool = True) -> NpzSource:
+    """The images of an npz file, without reading them; ``square`` refuses others."""
     file = NpzFile(path)
     if IMAGES not in file:
         names = ", ".join(sorted(file.arrays)) or "nothing"
         raise CheckpointError(f"{path} holds {names}, no images {IMAGES}; make it with 'tts pack'")
     info = file.arrays[IMAGES]
-    if info.dtype != np.uint8 or len(info.shape) != 4 or info.shape[3] != 3:
+    if advice := _no_images(info):
         raise CheckpointError(
-            f"{IMAGES} of {path} is {info.dtype} {info.shape}, images are uint8 (N, S, S, 3)"
+            f"{IMAGES} of {path} is {info.dtype} {info.shape}, images are uint8 (N, S, S, 3); {advice}"
         )
-    if not info.shape[0]:
-        raise CheckpointError(f"{path} holds no images; make it with 'tts pack'")
-    record = _record(file)
+    labels, fault = _labels(file, info.shape[0])
+    record = read_record(file)
     return NpzSource(
         name=path.name,
         count=info.shape[0],
-        size=check_square(path, info.shape),
-        labels=_labels(file, info.shape[0]),
+        size=check_square(path, info.shape) if square or info.shape[1] == info.shape[2] else 0,
+        labels=labels,
+        label_fault=fault,
         uint8_rule=record.get("uint8"),
         family=record.get("family"),
+        backbone=_backbone(record),
         file=file,
     )
 
 
-def _labels(file: NpzFile, count: int) -> Numbers | None:
+def _no_images(info: ArrayInfo) -> str | None:
+    """What to do about an array that holds no images; ``None`` if it holds some."""
+    dtype, shape = info.dtype, info.shape
+    if dtype.hasobject:
+        return "it holds Python objects, which are never unpickled; save the images as one array"
+    if len(shape) == 4 and shape[1] == 3 and shape[3] != 3:
+        return "it seems to have channels first; save arr_0.transpose(0, 2, 3, 1)"
+    if len(shape) == 3 or (len(shape) == 4 and shape[3] == 1):
+        return "it seems to be grey; repeat it over three channels"
+    if len(shape) == 4 and shape[3] == 4:
+        return "it seems to have an alpha channel; save arr_0[..., :3] if that is opaque"
+    if len(shape) != 4 or shape[3] != 3:
+        return "make it with 'tts pack'"
+    if 0 in shape:
+        return "it holds no images; make it with 'tts pack'"
+    if dtype.kind == "f":
+        return "save floats in [0, 1] as (255 * arr_0).round().astype('uint8')"
+    return None if dtype == np.uint8 else "save it as uint8 if its values are 0 to 255"
+
+
+def _labels(file: NpzFile, count: int) -> tuple[Numbers | None, str | None]:
+    """The labels (N,), or why there are none: figures that need none can be computed all the same."""
     if LABELS not in file:
-        return None
+        return None, None
     info = file.arrays[LABELS]
-    if info.dtype.kind not in "iu" or info.shape != (count,):
-        raise CheckpointError(
-            f"{LABELS} of {file.path} is {info.dtype} {info.shape}, labels are whole numbers ({count},)"
-        )
-    return file.array(LABELS).astype(np.int64)
+    said = f"{LABELS} of {file.path} is {info.dtype} {info.shape}"
+    if info.dtype.kind in "SU":
+        return None, f"{said}, labels are whole numbers ({count},), not names"
+    if info.dtype.kind not in "iu":
+        return None, f"{said}, labels are whole numbers ({count},)"
+    if len(info.shape) == 2 and info.shape[0] == count and info.shape[1] > 1:
+        return None, f"{said}, which seems one-hot; save {LABELS}.argmax(axis=1), labels ({count},)"
+    if info.shape not in ((count,), (count, 1)):
+        return None, f"{said}, labels are whole numbers ({count},)"
+    values = file.array(LABELS).reshape(count)
+    for value in (values.min(), values.max()):
+        if not 0 <= int(value) <= LARGEST:
+            return None, f"{LABELS} of {file.path} holds {value}, labels are numbers from 0 to {LARGEST}"
+    return values.astype(np.int64), None
 
 
-def _record(file: NpzFile) -> dict[str, Any]:
+def _backbone(record: dict[str, Any]) -> str | None:
+    settings = record.get("settings")
+    return settings.get("backbone") if isinstance(settings, dict) else None
+
+
+def read_record(file: NpzFile) -> dict[str, Any]:
     """How the images were made, as ``tts pack`` says; nothing in files of others."""
     if RECORD not in file or file.arrays[RECORD].dtype.kind != "U" or file.arrays[RECORD].shape:
         return {}

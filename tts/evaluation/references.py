@@ -5,6 +5,7 @@ Axis letters: N images, D pooled features, E spatial features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,33 +20,59 @@ from tts.evaluation.features import FeatureExtractor, Features
 from tts.evaluation.figures import Reference
 from tts.evaluation.image_source import ImageSource
 from tts.evaluation.npz_file import NpzFile
-from tts.evaluation.npz_source import IMAGES, open_npz
+from tts.evaluation.npz_source import IMAGES
+from tts.evaluation.reading import AS_STORED, Reading
+from tts.evaluation.resized_source import resized
 from tts.evaluation.sources import open_source
 from tts.evaluation.stored_statistics import StoredStatistics, read_statistics
 from tts.io import sha256_file
 
+Say = Callable[[str], None]
+
+
+def unsaid(message: str) -> None:
+    """Say nothing."""
+
 
 def load_reference(
-    text: str, extractor: FeatureExtractor, batch: int = BATCH, progress: Progress = silent
+    text: str,
+    extractor: FeatureExtractor,
+    batch: int = BATCH,
+    progress: Progress = silent,
+    say: Say = unsaid,
 ) -> Reference:
     """The reference that ``text`` names: ``heldout``, ``train`` or ``all`` digits, or a path.
 
     The path is an npz, whose stored ``mu``, ``sigma``, ``mu_s``, ``sigma_s`` serve FID and sFID where it has
-    them, a folder of ``tts sample`` or an image folder.
+    them, a folder of ``tts sample`` or an image folder. ``say`` hears what is doubtful of its images.
     """
-    found = open_reference(text).load(extractor, Crew(), batch, progress)
+    opened = open_reference(text)
+    found = opened.load(extractor, Crew(), batch, progress)
     assert found is not None
+    _tell(opened.source, extractor, say)
     return found
 
 
 def reference_features(
-    text: str, extractor: FeatureExtractor, batch: int = BATCH, progress: Progress = silent
+    text: str,
+    extractor: FeatureExtractor,
+    batch: int = BATCH,
+    progress: Progress = silent,
+    say: Say = unsaid,
 ) -> Features:
-    """Features of a reference's images, with their labels where known."""
+    """Features of a reference's images, with their labels where known; ``say`` hears what is doubtful."""
     source = open_reference(text).source
     if source is None:
         raise UsageError(f"reference {text} holds statistics only; give one with images")
-    return extract_source(source, extractor, batch, progress)
+    found = extract_source(source, extractor, batch, progress)
+    _tell(source, extractor, say)
+    return found
+
+
+def _tell(source: ImageSource | None, extractor: FeatureExtractor, say: Say) -> None:
+    """Say what is doubtful of a reference's images, which were read."""
+    for doubt in () if source is None else (*source.set_doubts(extractor), *source.image_doubts()):
+        say(f"reference: {doubt}")
 
 
 def split_reference(features: Features, seed: int = 0) -> tuple[Reference, Reference]:
@@ -78,10 +105,10 @@ def describe_reference(text: str) -> dict[str, Any]:
     return open_reference(text).describe()
 
 
-def open_reference(text: str) -> OpenReference:
+def open_reference(text: str, reading: Reading = AS_STORED) -> OpenReference:
     """Open a reference; a part of the digits wins over a file of its name, which ``./NAME`` is."""
     if text in PARTS:
-        return OpenReference(text, open_digits(text))
+        return OpenReference(text, resized(open_digits(text), reading.resize))
     path = Path(text)
     if not path.exists():
         raise UsageError(
@@ -89,11 +116,11 @@ def open_reference(text: str) -> OpenReference:
             " folder of images"
         )
     if not path.is_file():
-        return OpenReference(text, open_source(path))
+        return OpenReference(text, open_source(path, reading))
     file = NpzFile(path)
     stored = read_statistics(file)
     has_images = IMAGES in file or stored is None
-    return OpenReference(text, open_npz(path) if has_images else None, stored)
+    return OpenReference(text, open_source(path, reading) if has_images else None, stored)
 
 
 @dataclass(frozen=True)
@@ -108,6 +135,8 @@ class OpenReference:
         """Refuse images and stored statistics that do not fit an extractor."""
         if self.source is not None:
             check_size(self.source, extractor)
+        if self.stored is not None:
+            self.stored.check_maker(self.text, extractor)
         if self.stored is not None and len(self.stored.pool.mean) != extractor.dimensions:
             raise UsageError(
                 f"reference {self.text} has statistics of {len(self.stored.pool.mean)} features,"

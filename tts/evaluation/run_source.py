@@ -82,6 +82,7 @@ def open_run(folder: Path) -> RunSource:
         order=shuffled(len(items)),
         uint8_rule=run.plan.identity.get("uint8_rule"),
         family=recorded_family(folder),
+        backbone=run.plan.settings.get("backbone"),
         images_per_second=recorded_speed(folder),
         run=run,
         paths=paths,

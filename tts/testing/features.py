@@ -6,6 +6,7 @@ Axis letters: N images, S pixels a side, D pooled features.
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from tts.evaluation.features import FeatureExtractor, Features
 from tts.testing.chance import no_global_chance
@@ -45,6 +46,19 @@ def check_features(
     with contract.keeps(rule):
         alone = Features.cat([extractor.extract(images[i : i + 1]) for i in range(len(images))])
     compare(alone, found[0], rule, contract, tolerance)
+    check_floats(extractor, images, found[0], contract, tolerance)
+
+
+def check_floats(
+    extractor: FeatureExtractor, images: Tensor, wanted: Features, contract: Contract, tolerance: float
+) -> None:
+    """Floats in [0, 1], which many tools give, must not be taken for bytes, which would be all but black."""
+    try:
+        features = extractor.extract(images.float() / 255)
+    except Exception:  # whatever it says, it refuses
+        return
+    rule = "images of floats in [0, 1] must be refused (tts.evaluation.features.check_images), or scaled"
+    compare(features, wanted, rule, contract, tolerance)
 
 
 def check_facts(extractor: FeatureExtractor, contract: Contract) -> None:

@@ -11,14 +11,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from tts.data.digits import load_digits_split
 from tts.errors import CheckpointError
 from tts.evaluation import eval_run
 from tts.evaluation.eval_result import Evaluation, run_names
-from tts.evaluation.eval_run import EvalConfig, run_eval
+from tts.evaluation.eval_run import run_eval
 from tts.evaluation.figures import Figures, MetricOptions
-from tts.io import to_uint8
+from tts.evaluation.prepared import EvalConfig, Prepared
+from tts.evaluation.resizing import Resize
+from tts.evaluation.sources import open_source
+from tts.io import save_png, to_uint8
 
 FEATURES = 1e-3
 """Relative: other batches give float32 features other last digits (3e-5: sums of 576 products, 5 in a row),
@@ -168,7 +172,10 @@ def test_everything_is_checked_before_the_work(
     with refused(f"{tmp_path / 'missing'} does not exist"):
         evaluated(good, tmp_path / "missing")
     np.savez(tmp_path / "large.npz", arr_0=noise((3, 32, 32, 3)))
-    with refused("large.npz has images of 32x32, features 'digits' are for 16x16; choose other --features"):
+    words = "large.npz has images of 32x32, features 'digits' are for 16x16; choose other"
+    with refused(words, "--features or pass --resize 16"):
+        evaluated(good, tmp_path / "large.npz", features="digits")
+    with refused("features auto is digits, as reference heldout are real digits", "large.npz has 32x32"):
         evaluated(good, tmp_path / "large.npz")
     with refused("unknown reference 'test'"):
         evaluated(good, reference="test")
@@ -196,3 +203,108 @@ def test_sets_are_called_by_what_tells_them_apart(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     paths = [Path("a/run"), Path("b/run"), Path("c/other"), Path(".")]
     assert run_names(paths) == ["a/run", "b/run", "other", tmp_path.name]
+
+
+def test_labels_of_other_classes_cost_the_accuracy_only(digits: Any, tmp_path: Path) -> None:
+    pixels, labels = digits
+    np.savez(tmp_path / "a.npz", arr_0=pixels, arr_1=labels + 1)
+    said: list[str] = []
+    (found,) = evaluated(tmp_path / "a.npz", warn=said.append).runs
+    assert (found.figures.accuracy, found.figures.variance is None) == (None, False)
+    assert [text for text in said if "labels" in text] == [
+        "a.npz: labels go from 1 to 10, the features' classes are 0 to 9; the accuracy is left out"
+    ]
+
+
+@pytest.mark.parametrize("labels", [np.eye(120, 10), np.full(120, -5), np.full(120, 2**64 - 1, np.uint64)])
+def test_labels_that_are_none_cost_only_what_needs_them(digits: Any, tmp_path: Path, labels: Any) -> None:
+    np.savez(tmp_path / "a.npz", arr_0=digits[0], arr_1=labels)
+    np.savez(tmp_path / "b.npz", arr_0=digits[0])
+    said: list[str] = []
+    found, bare = evaluated(tmp_path / "a.npz", tmp_path / "b.npz", warn=said.append).runs
+    assert (found.figures.accuracy, found.figures.variance) == (None, None)
+    assert found.figures == bare.figures
+    (line,) = (text for text in said if "labels" in text)
+    assert line.startswith(f"a.npz: arr_1 of {tmp_path / 'a.npz'} ")
+    assert line.endswith("; figures that need labels are left out")
+
+
+def class_folders(root: Path, pixels: Any, labels: Any, name: Callable[[int], str]) -> Path:
+    for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+        path = root / name(int(label)) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_png(path, image)
+    return root
+
+
+def test_class_folders_say_how_they_were_numbered(digits: Any, tmp_path: Path) -> None:
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    names: dict[str, Callable[[int], str]] = {
+        "numbers": str,
+        "classes": lambda label: f"class-{label}",
+        "words": lambda label: words[label],
+        "mixed": lambda label: words[label] if label == 3 else str(label),
+    }
+    paths = [class_folders(tmp_path / key, *digits, name) for key, name in names.items()]
+    said: list[str] = []
+    found = evaluated(*paths, warn=said.append)
+    numbers, classes, spelled, mixed = found.runs
+    assert numbers.notes == ("labels are the numbers that the class folders are named by, 0 to 9",)
+    assert numbers.figures == classes.figures
+    assert found.to_json()["runs"][1]["notes"] == [
+        "labels 0 to 9 are the places of the class folders' names sorted as text, 'class-0' to 'class-9'"
+    ]
+    assert (spelled.figures.accuracy or 0) < 0.5
+    assert (mixed.figures.accuracy, mixed.notes) == (None, ())
+    first, second = (text for text in said if "class folder" in text)
+    assert first.startswith(
+        "words: class folder 'eight' is taken for class 0, which the model's training data"
+    )
+    assert second.startswith(
+        "mixed: some class folders are named by a number, like 0, others are not, like 'th"
+    )
+
+
+def test_what_is_set_aside_is_counted_in_samples_and_reference(digits: Any, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ("samples", "photos"):
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(digits[0]):
+            options = {"exif": exif} if number < 5 else {}
+            Image.fromarray(image).save(tmp_path / name / f"{number}.png", **options)
+        (tmp_path / name / "notes.txt").touch()
+    said: list[str] = []
+    changes = {"reference": str(tmp_path / "photos"), "features": "digits", "warn": said.append}
+    found = evaluated(tmp_path / "samples", **changes)
+    kept = [text for text in said if "too few" not in text]
+    assert kept[0].startswith("reference: 1 files or folders are left out (notes.txt)")
+    assert kept[1].startswith("reference: 5 of 120 images are stored turned, with an EXIF orientation")
+    assert kept[2].startswith("samples: 1 files or folders are left out")
+    assert kept[3].startswith("samples: 5 of 120 images are stored turned")
+    assert kept[3].endswith("(0.png, 1.png, 2.png, …)")
+    assert found.warnings == tuple(kept[:2])
+    assert kept[3].removeprefix("samples: ") in found.runs[0].warnings
+    turned = evaluated(tmp_path / "samples", apply_orientation=True, **changes).runs[0]
+    assert turned.figures.inception_score != found.runs[0].figures.inception_score
+    assert any("were turned upright" in text for text in turned.warnings)
+
+
+def test_sets_of_different_sizes_are_told_or_resized(tmp_path: Path, digits: Any, sums: Any) -> None:
+    np.savez(tmp_path / "small.npz", arr_0=digits[0])
+    np.savez(tmp_path / "large.npz", arr_0=digits[0].repeat(2, axis=1).repeat(2, axis=2))
+    both = (tmp_path / "small.npz", tmp_path / "large.npz")
+    found = evaluated(*both, reference="all", resize=Resize(16, "box"))
+    small, large = found.runs
+    assert small.figures == large.figures
+    record = found.to_json()["resize"]
+    assert (record["size"], record["rule"]) == (16, "box")
+    assert "box filter" in record["does"]
+    prepared = Prepared(["small.npz", "large.npz"], [open_source(path) for path in both], None, sums, ())
+    (line,) = prepared.doubts()
+    assert line.startswith("images are of different sizes (16x16 in small.npz, 32x32 in large.npz)")
+
+
+def test_auto_says_what_it_took(make: Any, digits: Any) -> None:
+    assert evaluated(make("a", *digits)).notes == ("features are digits: reference heldout are real digits",)
+    assert evaluated(make("b", *digits), features="digits").notes == ()

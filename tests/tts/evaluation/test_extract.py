@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from tts.engine.launch import Launch
@@ -76,6 +77,21 @@ def test_the_number_of_processes_does_not_matter(run: Path, sums: Any, world: in
     assert found is not None
     assert same(found, alone)
     assert not any(post.values())
+
+
+@pytest.mark.parametrize("world", [1, 2, 5])
+def test_remarks_of_all_processes_are_counted(tmp_path: Path, pictures: Any, sums: Any, world: int) -> None:
+    for number, image in enumerate(pictures(10)):
+        picture = Image.fromarray(image)
+        picture.putalpha(9 if number % 2 else 255)
+        picture.save(tmp_path / f"{number}.png")
+    post: dict[int, list[Tensor]] = {}
+    for rank in reversed(range(world)):
+        source = open_source(tmp_path)
+        share_source(source, sums, Member(rank, world, post), 3)
+    assert {kind: tally.count for kind, tally in source.remarked.items()} == {"transparency": 5}
+    assert source.remarked["transparency"].first[:2] == ["1.png", "3.png"]
+    assert len(source.remarked["transparency"].first) == 3
 
 
 def test_parts_cover_the_rows_and_are_equally_large() -> None:

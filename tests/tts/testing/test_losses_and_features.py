@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tts.evaluation.features import Features
+from tts.evaluation.features import Features, check_images
 from tts.scorers.losses import pairwise
 from tts.testing import check_features, check_loss
 
@@ -48,13 +48,18 @@ def test_a_broken_loss_is_found(loss: Any, broken: Broken) -> None:
         check_loss(loss)
 
 
+def checked(images: Tensor) -> Features:
+    check_images(images)
+    return Features(images.double().mean(dim=(2, 3)).float())
+
+
 class Means:
     """Mean colours of images, with one thing replaced."""
 
     name, title, dimensions, image_size, knows_labels = "means", "FD", 3, None, False
 
     def __init__(self, rule: Callable[[Tensor], Any] | None = None, **parts: Any) -> None:
-        self.rule = rule or (lambda images: Features(images.double().mean(dim=(2, 3)).float()))
+        self.rule = rule or checked
         vars(self).update(parts)
 
     def extract(self, images: Tensor) -> Any:
@@ -97,3 +102,11 @@ def test_a_broken_extractor_is_found(extractor: Means, words: str, broken: Broke
 def test_a_good_extractor_passes_at_any_size() -> None:
     check_features(Means())
     check_features(Means(), image_size=8)
+
+
+def test_floats_may_be_scaled_or_refused_but_are_no_bytes(broken: Broken) -> None:
+    scaled = Means(lambda images: Features(pooled(images) * (255 if images.is_floating_point() else 1)))
+    check_features(scaled)
+    words = "images of floats in [0, 1] must be refused (tts.evaluation.features.check_images), or scaled"
+    with broken("features means", words, "FeatureExtractor in tts/evaluation/features.py"):
+        check_features(Means(lambda images: Features(pooled(images))))

@@ -62,7 +62,8 @@ def real_maps(reference: str, model: Model) -> Maps:
 
     source = open_source(Path(reference))
     if source.labels is None:
-        raise UsageError(f"{reference} has no labels, scorers judge images of a class; give labelled images")
+        why = source.label_fault or f"{reference} has no labels"
+        raise UsageError(f"{why}; scorers judge images of a class, give labelled images")
     labels = torch.from_numpy(source.labels)
     if source.size != info.image_size or not 0 <= int(labels.min()) <= int(labels.max()) < info.classes:
         raise UsageError(

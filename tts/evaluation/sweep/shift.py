@@ -114,6 +114,9 @@ class Shift:
         """What figures compare with, loaded for the first seed set."""
         if self.reference is None:
             self.reference = load_reference(
-                self.config.reference, self.lab.extractor, progress=lambda done, total: self.check()
+                self.config.reference,
+                self.lab.extractor,
+                progress=lambda done, total: self.check(),
+                say=self.warn,
             )
         return self.reference

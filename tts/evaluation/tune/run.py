@@ -94,7 +94,10 @@ class _Session:
         if ledger.trial is not None and ledger.trial.closed and (self.store.folder / SETTINGS_FILE).exists():
             return self._finished(ledger.trial)
         features = reference_features(
-            self.config.reference, setup.lab.extractor, progress=lambda done, total: self.stop.check(GO_ON)
+            self.config.reference,
+            setup.lab.extractor,
+            progress=lambda done, total: self.stop.check(GO_ON),
+            say=setup.lab.say,
         )
         halves = dict(zip(Half, split_reference(features, self.config.seed), strict=True))
         sizes = {half.value: len(half_of.features or ()) for half, half_of in halves.items()}

@@ -11,8 +11,9 @@ import pytest
 
 from tts.engine.stopping import Stop
 from tts.errors import StoppedError
-from tts.evaluation.eval_run import EvalConfig, run_eval
+from tts.evaluation.eval_run import run_eval
 from tts.evaluation.figures import Figures, MetricOptions
+from tts.evaluation.prepared import EvalConfig
 from tts.evaluation.references import load_reference, reference_features, split_reference
 from tts.evaluation.sweep.lab import SEED_BLOCK, Lab, Measured, seed_items
 from tts.pipeline import Item
