@@ -21,7 +21,7 @@ Install = Callable[[str, str], None]
 Tts = Callable[..., "subprocess.CompletedProcess[str]"]
 
 EDITABLE = (
-    "ignore:Module already imported so cannot be rewritten; _editable:pytest.PytestAssertRewriteWarning"
+    "ignore:Module already imported so cannot be rewritten. _editable:pytest.PytestAssertRewriteWarning"
 )
 """What an editable installation of the toolkit makes pytest say."""
 

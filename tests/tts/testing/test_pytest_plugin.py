@@ -115,7 +115,7 @@ def test_the_command_line_runs_as_a_process(tts_cli: TtsCli, site: Path) -> None
 
 
 EDITABLE = (
-    "ignore:Module already imported so cannot be rewritten; _editable:pytest.PytestAssertRewriteWarning"
+    "ignore:Module already imported so cannot be rewritten. _editable:pytest.PytestAssertRewriteWarning"
 )
 """What an editable installation of the toolkit makes pytest say."""
 
