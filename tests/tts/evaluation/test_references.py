@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from tts.data.digits import load_digits_split
 from tts.errors import CheckpointError
@@ -89,6 +90,20 @@ def test_statistics_come_from_images_where_none_are_stored(
     np.testing.assert_allclose(a.pool.mean, pictures(9).sum((1, 2)).mean(0))
     assert a.spatial is not None
     assert describe_reference(str(run))["statistics"] == "computed"
+
+
+def test_what_is_doubtful_of_a_reference_is_told(tmp_path: Path, sums: Any, pictures: Pictures) -> None:
+    for number, image in enumerate(pictures(4)):
+        picture = Image.fromarray(image)
+        picture.putalpha(9)
+        picture.save(tmp_path / f"{number}.png")
+    (tmp_path / "notes.txt").touch()
+    for load in (load_reference, reference_features):
+        said: list[str] = []
+        load(str(tmp_path), sums, say=said.append)
+        first, second = said
+        assert first.startswith("reference: 1 files or folders are left out (notes.txt)")
+        assert second.startswith("reference: 4 of 4 images have transparent pixels")
 
 
 def test_a_file_of_statistics_alone_is_a_reference(tmp_path: Path, sums: Any, refused: Any) -> None:
