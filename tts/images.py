@@ -9,7 +9,6 @@ Axis letters: H W pixels.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from tts.errors import CheckpointError, reason
+from tts.quiet import Quiet
 
 Pixels = NDArray[np.uint8]
 
@@ -49,6 +49,7 @@ REMARKS = {
 }
 """What is to be said of images, by kind; a count and names go before it."""
 
+_QUIET = Quiet()
 _NAMED = 3
 _ORIENTATION = 0x0112
 _PHOTOMETRIC, _BITS = 262, 258  # tags of TIFF
@@ -148,8 +149,7 @@ def verified_size(path: Path | str) -> tuple[int, int]:
 def _named(path: Path | str) -> Iterator[IO[bytes]]:
     """An open image file; what goes wrong with it is told under its name."""
     try:
-        with Path(path).open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images and odd metadata: the pixels count
+        with Path(path).open("rb") as file, _QUIET:  # of large images and odd metadata: the pixels count
             yield file
     except Exception as error:  # decoders raise errors of many kinds for broken files
         raise ImageError(f"{path} is no readable image ({_why(error)}); replace or remove it") from error

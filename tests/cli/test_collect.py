@@ -159,7 +159,7 @@ def test_what_is_no_image_is_counted_and_named(run: Run, images: Path, tmp_path:
     assert (done.code, done.stdout.splitlines()[0]) == (0, f"22 images collected in {tmp_path / 'out'}")
     (line,) = done.stderr.splitlines()
     named = "(class-3/a.avif, class-3/b.heic, class-3/c.jp2, …)"
-    assert line.startswith(f"warning: 4 files or folders are left out {named}: images lie in a class folder")
+    assert line.startswith(f"warning: 4 files or folders are left out {named}: they are hidden, not where")
     record = manifest(tmp_path / "out")["settings"]["folder"]["left_out"]
     assert record["count"] == 4
 

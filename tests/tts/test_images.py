@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 import subprocess
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -254,3 +256,15 @@ def test_special_files_and_folders(tmp_path: Path) -> None:
         read_image(tmp_path)
     with pytest.raises(ImageError, match="no such file"):
         read_image(tmp_path / "none.png")
+
+
+def test_threads_keep_warnings_from_each_other(tmp_path: Path) -> None:
+    """Pillow warns of palettes with transparent entries; here a warning would be an error."""
+    path = save(tmp_path / "a.png", Image.fromarray(RGB).convert("P"), transparency=bytes(256))
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(read_image, [path] * 400))
+    assert all(np.array_equal(pixels, found[0]) for pixels in found)
+    assert list(warnings.filters) == before
+    with pytest.raises(UserWarning, match="of mine"):
+        warnings.warn("of mine", stacklevel=1)

@@ -103,8 +103,8 @@ def _sorted(folder: Path) -> tuple[list[str], list[str], list[str]]:
 def left_out_line(left_out: Tally) -> str:
     """What to say of what was left out."""
     return (
-        f"{left_out.count} files or folders are left out ({left_out}): images lie in a class folder, or all"
-        f" in one folder, and are not hidden and named {_EXTENSIONS}"
+        f"{left_out.count} files or folders are left out ({left_out}): they are hidden, not where images are"
+        f" expected, or not named like one ({_EXTENSIONS})"
     )
 
 

@@ -66,7 +66,7 @@ def test_numbered_folders_are_labels(tmp_path: Path, refused) -> None:
 def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.png", *(f"a/{i}.avif" for i in range(5)), "a/deeper/2.png", "a/.DS_Store")
     line = left_out_line(list_images(tmp_path, classes=1).left_out)
-    assert line.startswith("6 files or folders are left out (a/0.avif, a/1.avif, a/2.avif, …): images lie in")
+    assert line.startswith("6 files or folders are left out (a/0.avif, a/1.avif, a/2.avif, …): they are")
 
 
 def test_the_order_is_that_of_sorted_paths(tmp_path: Path) -> None:
