@@ -56,6 +56,7 @@ class Model:
     fast_scorers: dict[tuple[str, bool], Scorer | None] = field(default_factory=dict)
     image_scorers: dict[str, ImageScorer] = field(default_factory=dict)
     forms: dict[bool, Backbone] = field(default_factory=dict)
+    part: str | None = None
 
     @property
     def info(self) -> BackboneInfo:
@@ -75,7 +76,7 @@ class Model:
 
     def scorer(self, text: str, sampler: str = EXACT, compile_parts: bool | None = None) -> Scorer | None:
         """The scorer that a text names, built once, in the form of a sampler where it has one."""
-        build = partial(build_scorer, text, self.spec, self.backbone, self.device)
+        build = partial(build_scorer, text, self.spec, self.backbone, self.device, self.part)
         plain = _once(self.scorers, text, build)
         if sampler != FAST:
             return plain
@@ -110,7 +111,8 @@ def build_model(config: SampleConfig) -> Model:
     """Build the backbone that a configuration names, on its device."""
     device, dtype = torch_device(config.device), torch_dtype(config.dtype)
     files = tuple(Path(weight) for weight in config.weights)
-    return Model(*build_backbone(config.backbone, files, device, dtype, config.choices), device, dtype)
+    spec, backbone = build_backbone(config.backbone, files, device, dtype, config.choices)
+    return Model(spec, backbone, device, dtype, part=config.part)
 
 
 def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Generator:

@@ -21,6 +21,13 @@ EXACT, FAST = "exact", "fast"
 """Samplers: the published filter over all codes and the network as it was trained, or less work for the same
 distribution and, but for rounding, the same scores."""
 
+DTYPE_NAMES = {
+    "float32": ("fp32", "float", "f32", "single"),
+    "bfloat16": ("bf16",),
+    "float16": ("fp16", "half", "f16"),
+}
+"""Types of weights and activations, each with what else it is called."""
+
 MAX_VALUES = 10_000_000
 """More numbers than this in one range are a slip of the finger."""
 
@@ -50,13 +57,23 @@ class SearchSettings:
     compiled: bool = False
 
 
+def dtype_name(text: str, what: str = "dtype") -> str:
+    """The name of a type in ``DTYPE_NAMES``, however it is written: ``bf16``, ``torch.float16``, ``FP32``."""
+    plain = text.strip().lower().removeprefix("torch.")
+    for name, others in DTYPE_NAMES.items():
+        if plain in (name, *others):
+            return name
+    raise UsageError(f"unknown {what} {text!r}; use {', '.join(DTYPE_NAMES)}")
+
+
 @dataclass(frozen=True)
 class Choices:
-    """What the command line says of how a backbone computes, as text; ``None`` means its default."""
+    """What the command line says of a backbone, as text; ``None`` means its default."""
 
     schedule: str | None = None
     guidance: str | None = None
     sample_all_scales: bool = False
+    part: str | None = None
 
 
 def choose_options(spec: BackboneSpec, choices: Choices) -> BackboneOptions:
@@ -65,6 +82,7 @@ def choose_options(spec: BackboneSpec, choices: Choices) -> BackboneOptions:
         _choose_schedule(spec, choices.schedule),
         _choose_guidance(spec, choices.guidance),
         choices.sample_all_scales,
+        choices.part,
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tts.config import Choices, choose_options
+from tts.backbones.sources import ENDINGS, INDEX
+from tts.config import DTYPE_NAMES, Choices, choose_options, dtype_name
 from tts.engine.launch import Launch
 from tts.errors import PluginError, UsageError
 from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, Selector
@@ -27,7 +28,7 @@ from tts.specs import (
 if TYPE_CHECKING:
     from tts.evaluation.features import FeatureExtractor
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
 METHODS = {
     "backbone": ("info", "begin", "encode", "decode", "views", "weights_hash"),
@@ -44,10 +45,11 @@ FALLBACK_SCORER = "likelihood"
 
 
 def torch_device(text: str) -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; it must be there.
+    """The device for ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps`` in any case; it must be there.
 
     Under ``torchrun``, ``auto`` and ``cuda`` are the GPU of this process's local rank.
     """
+    text = text.strip().lower()
     if text in ("auto", "cuda") and torch.cuda.is_available():
         launch = Launch.from_environment()
         local = launch.local_rank % torch.cuda.device_count()
@@ -68,10 +70,8 @@ def torch_device(text: str) -> torch.device:
 
 
 def torch_dtype(text: str) -> torch.dtype:
-    """The dtype for ``float32``, ``bfloat16`` or ``float16``."""
-    if text not in DTYPES:
-        raise UsageError(f"unknown dtype {text!r}; use {', '.join(DTYPES)}")
-    return DTYPES[text]
+    """The dtype for ``float32``, ``bfloat16`` or ``float16``, or what else they are called."""
+    return DTYPES[dtype_name(text)]
 
 
 def find_backbone(text: str) -> tuple[BackboneSpec, tuple[Path, ...]]:
@@ -145,7 +145,15 @@ def split_argument(text: str) -> tuple[str, str | None]:
     return name, argument if colon else None
 
 
-def build_scorer(text: str, spec: BackboneSpec, backbone: Backbone, device: torch.device) -> Scorer | None:
+def remarks_of(part: object) -> tuple[str, ...]:
+    """What a built part wants the user to know of its files."""
+    found = getattr(part, "remarks", ())
+    return tuple(found) if isinstance(found, tuple) else ()
+
+
+def build_scorer(
+    text: str, spec: BackboneSpec, backbone: Backbone, device: torch.device, part: str | None = None
+) -> Scorer | None:
     """Build a scorer by name, ``name:argument`` or checkpoint file.
 
     ``auto`` is the backbone's own, or likelihood, which needs no training, where it has none.
@@ -156,10 +164,10 @@ def build_scorer(text: str, spec: BackboneSpec, backbone: Backbone, device: torc
         text = spec.default_scorer or FALLBACK_SCORER
     name, argument = split_argument(text)
     scorers = get_plugins().scorers
-    is_file = Path(text).exists() or text.endswith((".safetensors", ".pth", ".pt"))
+    is_file = Path(text).exists() or text.endswith((*ENDINGS, INDEX))
     if is_file and name not in scorers.names():
         name, argument = "learned", text
-    scorer: Scorer = build_part(scorers, name, ScorerRequest(backbone, device, argument))
+    scorer: Scorer = build_part(scorers, name, ScorerRequest(backbone, device, argument, part))
     return scorer
 
 

@@ -52,6 +52,7 @@ def describe_backbone(backbone: Backbone) -> dict[str, Any]:
         "guidance": asdict(info.guidance),
         "greedy_scales": [k + 1 for k, random in enumerate(info.stochastic) if not random],
         "weights_sha256": backbone.weights_hash(),
+        **_described(backbone),
     }
 
 
@@ -59,5 +60,9 @@ def describe_scorer(scorer: Scorer | ImageScorer | None) -> dict[str, Any] | Non
     """A scorer's identity for a record: its name and whatever its ``describe()`` adds."""
     if scorer is None:
         return None
-    describe = getattr(scorer, "describe", None)
-    return {"name": scorer.name, **(describe() if callable(describe) else {})}
+    return {"name": scorer.name, **_described(scorer)}
+
+
+def _described(part: object) -> dict[str, Any]:
+    describe = getattr(part, "describe", None)
+    return describe() if callable(describe) else {}

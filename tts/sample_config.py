@@ -13,6 +13,7 @@ from tts.config import (
     SearchSettings,
     check_sampler,
     check_sampling,
+    dtype_name,
     parse_range,
     parse_whole_images,
     plan_candidates,
@@ -42,7 +43,7 @@ EXECUTION = (
 CHOICE = ("labels", "seeds", "per_class")
 """Fields that choose the images."""
 
-LATER = ("strategy", "image_scorer", "sampler", "candidates_of")
+LATER = ("part", "strategy", "image_scorer", "sampler", "candidates_of")
 """Fields that plans of earlier versions lack: left out at their defaults, so that those runs go on."""
 
 
@@ -55,6 +56,7 @@ class SampleConfig:
 
     backbone: str = "var-digits"
     weights: tuple[str, ...] = ()
+    part: str | None = None
     schedule: str | None = None
     guidance: str | None = None
     sample_all_scales: bool = False
@@ -94,10 +96,13 @@ class SampleConfig:
     shard: str | None = None
     shard_items: int | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", dtype_name(self.dtype))  # records have one name of each type
+
     @property
     def choices(self) -> Choices:
         """The fields that choose among a backbone's options."""
-        return Choices(self.schedule, self.guidance, self.sample_all_scales)
+        return Choices(self.schedule, self.guidance, self.sample_all_scales, self.part)
 
     def settings(self) -> dict[str, Any]:
         """The fields that decide how its images come out, without ``LATER`` ones that say nothing new."""

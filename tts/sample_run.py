@@ -22,7 +22,7 @@ from tts.interfaces import BackboneInfo, Scorer
 from tts.io import sha256_file
 from tts.outputs import recorded_speed
 from tts.pipeline import Generator, Prefix, default_batch
-from tts.resolve import FALLBACK_SCORER, find_backbone
+from tts.resolve import FALLBACK_SCORER, find_backbone, remarks_of
 from tts.runinfo import describe_backbone, describe_scorer, environment
 from tts.sample_config import (
     EXECUTION,
@@ -175,10 +175,8 @@ def resolved(settings: SearchSettings) -> dict[str, Any]:
 def remarks(generator: Generator, note: str | None = None) -> tuple[str, ...]:
     """What the user should know of this run beside its result, ``note`` first."""
     notes = [note] if note else []
-    for judge in (generator.scorer, generator.image_scorer):
-        remark = getattr(judge, "remark", None)
-        if isinstance(remark, str):
-            notes.append(remark)
+    for part in (generator.backbone, generator.scorer, generator.image_scorer):
+        notes += remarks_of(part)
     wanted = generator.settings.candidates
     used = effective_candidates(generator.backbone.info, generator.settings)
     if used != wanted:

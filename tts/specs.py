@@ -105,12 +105,14 @@ class BackboneOptions:
     """What the user may choose of how a backbone computes; unset means as the spec says.
 
     ``schedule`` and ``guidance`` are among those that the spec allows. ``sample_all_scales`` draws at random
-    also at scales where the publishers decode greedily.
+    also at scales where the publishers decode greedily. ``part`` names the weights to take of files that hold
+    several.
     """
 
     schedule: Schedule | None = None
     guidance: Guidance | None = None
     sample_all_scales: bool = False
+    part: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,15 @@ class ScorerSpec:
 
 @dataclass(frozen=True)
 class ScorerRequest:
-    """What a scorer factory needs; ``argument`` is the text after the colon in ``--scorer name:argument``."""
+    """What a scorer factory needs; ``argument`` is the text after the colon in ``--scorer name:argument``.
+
+    ``part`` names the weights to take of a file that holds several.
+    """
 
     backbone: Backbone
     device: torch.device
     argument: str | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True)

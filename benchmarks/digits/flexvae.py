@@ -16,9 +16,10 @@ from digits.training import Recipe, balanced_images, fit, half, parameters
 from tts.backbones.flexvae import FlexVae, FlexVaeConfig
 from tts.backbones.flexvar_adapter import to_images
 from tts.backbones.flexvar_weights import build_tokenizer
+from tts.backbones.networks import TOKENIZER
+from tts.backbones.parts import read_weights
 from tts.backbones.presets import DIGITS_SCHEDULE as SCHEDULE
 from tts.backbones.storage import TOKENIZER_FILE, write_tokenizer
-from tts.backbones.weights import read_state
 from tts.data.digits import load_digits_split
 
 CONFIG = FlexVaeConfig(codebook_size=256, channels=16, latent=64, width=32, multipliers=(1, 2, 2), blocks=1)
@@ -73,7 +74,9 @@ def train(recipe: Recipe = RECIPE) -> FlexVae:
 
 def load(out: Path) -> FlexVae:
     """The stored tokenizer in float32: later stages see the half-precision weights that ship."""
-    return build_tokenizer(read_state(out / "flexvar-digits" / TOKENIZER_FILE), CONFIG).float()
+    return build_tokenizer(
+        read_weights(out / "flexvar-digits" / TOKENIZER_FILE, TOKENIZER).state, CONFIG
+    ).float()
 
 
 @torch.no_grad()

@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from digits.training import Recipe, balanced_images, fit, half, parameters
+from tts.backbones.networks import TOKENIZER
+from tts.backbones.parts import read_weights
 from tts.backbones.quantizer import ResidualQuantizer
 from tts.backbones.storage import write_tokenizer
 from tts.backbones.var_weights import build_tokenizer
 from tts.backbones.vqvae import Vqvae, VqvaeConfig
-from tts.backbones.weights import read_state
 from tts.data.digits import load_digits_split
 
 CONFIG = VqvaeConfig(
@@ -94,7 +95,7 @@ def train(recipe: Recipe = RECIPE) -> Vqvae:
 
 def load(file: Path) -> Vqvae:
     """The stored tokenizer in float32: later stages see the half-precision weights that ship."""
-    return build_tokenizer(read_state(file), CONFIG).float()
+    return build_tokenizer(read_weights(file, TOKENIZER).state, CONFIG).float()
 
 
 @torch.no_grad()

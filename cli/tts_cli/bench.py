@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def bench(
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
+    part: options.Part = None,
     schedule: options.Schedule = None,
     guidance: options.Guidance = None,
     scorer: options.Scorer = "auto",

@@ -16,6 +16,7 @@ def collect(
     out: Annotated[Path, typer.Option(help="Folder of the data set.")],
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
+    part: options.Part = None,
     schedule: options.Schedule = None,
     real: Annotated[
         str | None,

@@ -12,8 +12,8 @@ from tts_cli import options
 
 
 def convert(
-    transformer: Annotated[Path, typer.Option(help="Published transformer (.pth or .safetensors).")],
-    tokenizer: Annotated[Path, typer.Option(help="Published tokenizer.")],
+    transformer: Annotated[Path, typer.Option(help="File, index or folder that holds the transformer.")],
+    tokenizer: Annotated[Path, typer.Option(help="The same of the tokenizer; may be the same file.")],
     out: Annotated[Path, typer.Option(help="Folder for `--backbone`.")],
     family: Annotated[
         str | None, typer.Option(help="Model family: var or flexvar. Default: as the weights say.")
@@ -26,6 +26,7 @@ def convert(
         int | None,
         typer.Option(help="flexvar: largest side trained on, above which it is greedy. Default: 16."),
     ] = None,
+    part: options.Part = None,
     name: Annotated[str | None, typer.Option(help="Name in records. Default: FAMILY-dDEPTH.")] = None,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -34,6 +35,7 @@ def convert(
     \b
     Examples:
       tts convert --transformer var_d16.pth --tokenizer vae_ch160v4096z32.pth --out var-d16
+      tts convert --transformer ar-ckpt-last.pth --tokenizer ar-ckpt-last.pth --out mine
       tts convert --family flexvar --transformer mine.pth --tokenizer FlexVAE.pth --schedule 8 --out mine
     """
     from tts.backbones.convert import convert as convert_files
@@ -43,7 +45,7 @@ def convert(
     if (out / TRANSFORMER_FILE).exists() and not overwrite:
         raise UsageError(f"{out} already holds a converted model; choose another --out or pass --overwrite")
     folder = ensure_writable_dir(out)
-    config = convert_files(transformer, tokenizer, folder, family, name, schedule, trained_side)
+    config = convert_files(transformer, tokenizer, folder, family, name, schedule, trained_side, part, print)
     net = config.transformer
     scales = ",".join(map(str, net.schedule))
     print(

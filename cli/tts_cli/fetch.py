@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from tts.manager import get_plugins
-from tts_cli.progress import progress_bar
+from tts_cli.progress import progress_bar, say_note
 
 INCEPTION = "inception"
 
@@ -32,6 +33,8 @@ def fetch(
         return
     spec = get_plugins().backbones.get(name)
     from tts.backbones.fetch import fetch as download
+    from tts.backbones.fetch import revision_of
+    from tts.backbones.storage import check_published
 
-    for role, path in download(spec).items():
-        print(f"{role}: {path}")
+    for role, path in download(spec, partial(check_published, spec), say_note).items():
+        print(f"{role}: {path} (revision {revision_of(path) or 'unknown'})")

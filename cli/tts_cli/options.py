@@ -10,7 +10,10 @@ import typer
 Backbone = Annotated[str, typer.Option(help="Name of `tts list`, or a folder of `tts convert`.")]
 Weights = Annotated[
     list[Path] | None,
-    typer.Option(help="Local weights file (.pth or .safetensors); give it twice for both parts."),
+    typer.Option(help="Local file, index or folder of weights; give it twice where they lie apart."),
+]
+Part = Annotated[
+    str | None, typer.Option(help="Weights to take of a file that holds several, like ema or model.")
 ]
 Schedule = Annotated[
     str | None,

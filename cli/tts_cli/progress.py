@@ -94,7 +94,7 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def say_note(message: str, as_json: bool) -> None:
+def say_note(message: str, as_json: bool = False) -> None:
     """Print what the user should know of a result on stderr."""
     if as_json:
         say_json("note", message=message)

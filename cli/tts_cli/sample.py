@@ -21,6 +21,7 @@ def sample(
     context: typer.Context,
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
+    part: options.Part = None,
     schedule: options.Schedule = None,
     settings: options.Settings = None,
     strategy: options.Strategy = "lsrs",

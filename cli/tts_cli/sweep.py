@@ -55,6 +55,7 @@ def sweep(
     time_images: Annotated[int, typer.Option(help="Images of a point and round of --time.")] = 250,
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
+    part: options.Part = None,
     schedule: options.Schedule = None,
     settings: options.Settings = None,
     strategy: options.Strategy = "lsrs",

@@ -25,6 +25,7 @@ def tune(
     ] = "fid",
     backbone: options.Backbone = "var-digits",
     weights: options.Weights = None,
+    part: options.Part = None,
     schedule: options.Schedule = None,
     guidance: options.Guidance = None,
     scorer: options.Scorer = "auto",

@@ -244,3 +244,39 @@ def test_a_flexvar_that_does_not_fit_is_one_line_and_writes_nothing(
     options = text.format(**small, var=parts[1], var_tokenizer=parts[3]).split()
     assert expected in refuse("convert", *flexvar_parts, *options, "--out", tmp_path / "out")
     assert files(tmp_path) == {}
+
+
+def test_a_choice_is_asked_for_and_said(
+    succeed: Text, refuse: Text, parts: Any, synthetic_state: Any, tmp_path: Path
+) -> None:
+    state = synthetic_state("var_tiny")
+    average = {key: value * 2 if value.is_floating_point() else value for key, value in state.items()}
+    torch.save({"model": state, "ema": average}, tmp_path / "mine.pth")
+    files = ("--transformer", tmp_path / "mine.pth", *parts[2:])
+    line = refuse("convert", *files, "--out", tmp_path / "a")
+    assert "holds 2 sets of transformer weights; pass --part, one of model, ema" in line
+    said = succeed("convert", *files, "--part", "ema", "--out", tmp_path / "b").splitlines()
+    assert said[0] == "took 'ema' of mine.pth, left 'model'"
+    stored = load_file(tmp_path / "b" / "transformer.safetensors")
+    assert torch.equal(stored["head.weight"], average["head.weight"])
+
+
+def test_a_scorer_serves_a_copy_of_its_backbone_under_another_name(succeed: Text, tmp_path: Path) -> None:
+    from tts.backbones.storage import embedded_folder
+
+    transformer, tokenizer = embedded_folder("var-digits")
+    files = ("--transformer", transformer, "--tokenizer", tokenizer)
+    succeed("convert", *files, "--name", "var-copy", "--out", tmp_path / "copy")
+    scorer = transformer.parent.parent / "var-digits-scorer.safetensors"
+    options = ("--labels", "3", "--seeds", "0", "--candidates", "4", "--scorer", scorer, "--save-tokens")
+    options = (*options, "--cfg", 1.5, "--top-k", 0, "--top-p", 0)
+    succeed("sample", "--backbone", tmp_path / "copy", *options, "--out", tmp_path / "a")
+    succeed("sample", *options, "--out", tmp_path / "b")
+    a, b = (load_file(tmp_path / name / "tokens.safetensors")["tokens"] for name in ("a", "b"))
+    assert torch.equal(a, b)
+
+
+def test_a_type_is_called_as_people_call_it(succeed: Text, tmp_path: Path) -> None:
+    options = ("--labels", "3", "--seeds", "0", "--device", "CPU", "--dtype", "BF16")
+    succeed("sample", *options, "--out", tmp_path)
+    assert '"dtype": "bfloat16"' in (tmp_path / "run.json").read_text()

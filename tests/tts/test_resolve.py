@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tts.backbones.storage import TOKENIZER_FILE, TRANSFORMER_FILE, embedded_folder
+from tts.config import DTYPE_NAMES
 from tts.errors import CheckpointError, PluginError
 from tts.manager import get_plugins
 from tts.resolve import (
@@ -97,7 +98,8 @@ def test_a_launch_leaves_other_devices_alone(gpus, launched):
     launched(4, 2)
     gpus(4)
     assert torch_device("cuda:1") == torch.device("cuda:1")
-    assert torch_device("cpu") == CPU
+    assert torch_device("cpu") == torch_device("CPU") == CPU
+    assert torch_device("CUDA:1") == torch.device("cuda:1")
     gpus(0)
     assert torch_device("auto") == CPU
 
@@ -121,7 +123,7 @@ def test_a_gpu_too_many(gpus, refused):
         torch_device("cuda:2")
 
 
-@pytest.mark.parametrize("name", ["", "gpu", "CPU", "cuda:x", "cuda:-1", "cpu:0", "mps:0", "tpu:1"])
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:x", "cuda:-1", "cpu:0", "mps:0", "tpu:1"])
 def test_devices_that_do_not_exist(gpus, name, refused):
     gpus(2)
     with refused(f"unknown device {name!r}; use auto, cpu, cuda, cuda:N or mps"):
@@ -132,7 +134,10 @@ def test_dtypes(refused):
     assert torch_dtype("float32") is torch.float32
     assert torch_dtype("bfloat16") is torch.bfloat16
     assert torch_dtype("float16") is torch.float16
-    for name in ("float64", "fp16", ""):
+    for name, others in DTYPE_NAMES.items():
+        for other in (name.upper(), f"torch.{name}", *others, *map(str.upper, others)):
+            assert torch_dtype(other) is getattr(torch, name)
+    for name in ("float64", "int8", ""):
         with refused(f"unknown dtype {name!r}; use float32, bfloat16, float16"):
             torch_dtype(name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tts.backbones.blocks import ScaleTransformer
-from tts.backbones.storage import hash_files
+from tts.backbones.fetch import revision_of
+from tts.backbones.parts import Weights
 from tts.fast.decoder import fast_decoder, with_decoder
 from tts.fast.graphs import recorder
 from tts.fast.transformer import FastTransformer
@@ -83,7 +85,7 @@ class Adapter(Generic[Net, Code]):
         info: BackboneInfo,
         transformer: Net,
         tokenizer: Code,
-        files: tuple[Path, ...],
+        weights: tuple[Weights, ...],
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
@@ -96,7 +98,7 @@ class Adapter(Generic[Net, Code]):
         tokenizer.post_quant_conv.to(dtype)
         self.tokenizer = tokenizer
         self.device = device
-        self.files = files
+        self.weights = weights
         self.exact: Any = None  # of a fast form: what it was made of
         self._hash: str | None = None
 
@@ -113,7 +115,27 @@ class Adapter(Generic[Net, Code]):
         return other
 
     def weights_hash(self) -> str:
-        """SHA-256 over the files that the weights came from; read once, since they may be gigabytes."""
+        """SHA-256 over the weights as they were read; made once, since they may be gigabytes."""
         if self._hash is None:
-            self._hash = hash_files(self.files)
+            digests = "".join(weights.digest() for weights in self.weights)
+            self._hash = hashlib.sha256(digests.encode()).hexdigest()
         return self._hash
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the weights."""
+        return tuple(file for weights in self.weights for file in weights.files)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know of the files."""
+        return tuple(remark for weights in self.weights for remark in weights.remarks)
+
+    def describe(self) -> dict[str, object]:
+        """Where the weights came from, for a run's record."""
+        return {
+            "files": [str(file) for file in self.files],
+            "revisions": [revision_of(file) for file in self.files],
+            "parts": [weights.part for weights in self.weights],
+            "stored_as": [weights.rounded or "float32" for weights in self.weights],
+        }

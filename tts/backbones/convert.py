@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from tts.backbones.families import Family, check_family, get_family, recognise
+from tts.backbones.file_kinds import head_of, is_safetensors
+from tts.backbones.networks import TOKENIZER, TRANSFORMER
+from tts.backbones.parts import read_weights
+from tts.backbones.sources import INDEX
 from tts.backbones.storage import (
     FOLDER_FORMAT,
     TOKENIZER_FILE,
@@ -15,10 +20,10 @@ from tts.backbones.storage import (
     write_tokenizer,
     write_transformer,
 )
-from tts.backbones.weights import State, read_state
+from tts.backbones.weights import State
 from tts.config import parse_schedule
 from tts.errors import UsageError
-from tts.io import read_metadata
+from tts.io import atomic_path, read_metadata
 from tts.registry import NAME
 from tts.specs import BackboneOptions, Schedule
 
@@ -33,32 +38,53 @@ def convert(
     name: str | None,
     schedule: str | None,
     trained_side: int | None = None,
+    part: str | None = None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> FolderConfig:
     """Turn published files into a safetensors folder; both are loaded strictly before anything is written.
 
     Without ``family_name`` the transformer says which family it is of; ``schedule`` may be a name of it.
     ``trained_side`` is the largest side trained on, for families with a free schedule. A folder that was
-    converted before keeps what is not given anew.
+    converted before keeps what is not given anew. ``part`` names the weights to take of files that hold
+    several, and ``say`` hears what was taken. Both files appear whole, or none does.
     """
     if name is not None and not NAME.fullmatch(name):
         raise UsageError(f"name {name!r} must be lower-case letters, digits and single dashes, like var-mine")
-    states = read_state(transformer), read_state(tokenizer)
+    found = read_weights(_one(transformer, TRANSFORMER_FILE), TRANSFORMER, part)
+    code = read_weights(_one(tokenizer, TOKENIZER_FILE), TOKENIZER, part)
+    states = found.state, code.state
     family = get_family(family_name) if family_name else recognise(states[0])
     check_family(states[0], family)
     sides = None if schedule is None else parse_schedule(schedule, family.schedules)
-    config = _infer_folder(states, family, name, sides, _converted_before(transformer))
+    config = _infer_folder(states, family, name, sides, _converted_before(found.source))
     config = _with_trained_side(config, family, trained_side)
     family.make_info(config.name, config.transformer, config.tokenizer, config.sampling, BackboneOptions())
     family.build_transformer(states[0], config.transformer)
     family.build_tokenizer(states[1], config.tokenizer)
-    write_tokenizer(out / TOKENIZER_FILE, states[1])
-    write_transformer(out / TRANSFORMER_FILE, states[0], config)
+    for weights in (found, code):
+        for remark in weights.remarks or ((f"took {weights.taken}",) if weights.part or weights.left else ()):
+            say(remark)
+    _write(out, states, config)
     return config
+
+
+def _one(path: Path, name: str) -> Path:
+    """The path, or the file of a part in a folder that was converted before."""
+    return path / name if (path / name).is_file() else path
+
+
+def _write(out: Path, states: tuple[State, State], config: FolderConfig) -> None:
+    """Write both files under other names first, so that a failure leaves what was there."""
+    with atomic_path(out / TOKENIZER_FILE) as tokenizer, atomic_path(out / TRANSFORMER_FILE) as transformer:
+        write_tokenizer(tokenizer, states[1])
+        write_transformer(transformer, states[0], config)
 
 
 def _converted_before(transformer: Path) -> FolderConfig | None:
     """What a file of ``tts convert`` says of itself; ``None`` for other files."""
-    if transformer.suffix != ".safetensors" or read_metadata(transformer).get("format") != FOLDER_FORMAT:
+    if transformer.name.endswith(INDEX) or not is_safetensors(head_of(transformer)):
+        return None
+    if read_metadata(transformer).get("format") != FOLDER_FORMAT:
         return None
     return read_folder_config(transformer)
 

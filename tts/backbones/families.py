@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from tts.backbones.parts import Weights
 from tts.backbones.weights import State
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import Backbone, BackboneInfo
 from tts.specs import BackboneOptions, Guidance, SamplingDefaults, Schedule, load_attribute
 
-Loaded = tuple[BackboneInfo, Any, Any, tuple[Path, ...]]
-"""Facts, transformer, tokenizer, and the files of their weights."""
+Loaded = tuple[BackboneInfo, Any, Any, tuple[Weights, ...]]
+"""Facts, transformer, tokenizer, and where their weights came from."""
 
 
 @dataclass(frozen=True)

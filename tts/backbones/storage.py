@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -11,12 +10,15 @@ from typing import Any
 
 import torch
 
-from tts.backbones.families import FAMILIES, Loaded, check_family, get_family
+from tts.backbones.blocks import TransformerSizes
+from tts.backbones.families import FAMILIES, Loaded, check_family, check_parts, get_family
+from tts.backbones.networks import TOKENIZER, TRANSFORMER, Kind
+from tts.backbones.parts import Weights, find_weights, read_weights
 from tts.backbones.presets import IMAGENET, SPECS
-from tts.backbones.weights import DERIVED, State, read_state
+from tts.backbones.weights import DERIVED, State
 from tts.config import check_schedule
 from tts.errors import CheckpointError, PluginError, UsageError
-from tts.io import read_metadata, save_tensors, sha256_file
+from tts.io import read_metadata, save_tensors
 from tts.locks import sole_writer
 from tts.specs import BackboneOptions, BackboneRequest, BackboneSpec, SamplingDefaults
 
@@ -45,44 +47,65 @@ def embedded_folder(name: str) -> tuple[Path, Path]:
     return EMBEDDED / name / TRANSFORMER_FILE, own if own.is_file() else shared
 
 
-def hash_files(files: tuple[Path, ...]) -> str:
-    """SHA-256 over the SHA-256 of each file, in order."""
-    return hashlib.sha256("".join(sha256_file(file) for file in files).encode()).hexdigest()
-
-
 def load_published(request: BackboneRequest) -> Loaded:
     """Transformer and tokenizer of a preset: the user's files first, then the download cache."""
     spec, family = request.spec, get_family(request.spec.family)
-    states: dict[str, State] = {}
-    files: dict[str, Path] = {}
-    for path in _given_files(request.weights):
-        state = read_state(path)
-        role = "transformer" if "class_emb.weight" in state else "tokenizer"
-        if role in states:
-            raise CheckpointError(f"{str(path)!r} is a second {role}; give one transformer and one tokenizer")
-        states[role], files[role] = state, path
-    for role in ("transformer", "tokenizer"):
-        if role not in states:
-            files[role] = _cached(spec, role)
-            states[role] = read_state(files[role])
-    check_family(states["transformer"], family)
+    given = [file for path in request.weights for file in _given_files(path, spec)]
+    transformer, tokenizer = (_find(kind, given, request) for kind in (TRANSFORMER, TOKENIZER))
+    unused = [path for path in given if path not in (transformer.path, tokenizer.path)]
+    if unused:
+        raise CheckpointError(
+            f"{str(unused[0])!r} holds neither a transformer nor a tokenizer; leave it out of --weights"
+        )
+    check_family(transformer.state, family)
     schedule = request.options.schedule or spec.schedule
-    config = family.infer_transformer(states["transformer"], None, schedule)
+    config = family.infer_transformer(transformer.state, None, schedule)
     _check_depth(spec, config.depth)
-    tokenizer_config = family.infer_tokenizer(states["tokenizer"], config)
+    tokenizer_config = family.infer_tokenizer(tokenizer.state, config)
     info = family.make_info(spec.name, config, tokenizer_config, spec.sampling, request.options)
-    transformer = family.build_transformer(states["transformer"], config)
-    tokenizer = family.build_tokenizer(states["tokenizer"], tokenizer_config)
-    return info, transformer, tokenizer, (files["transformer"], files["tokenizer"])
+    nets = (
+        family.build_transformer(transformer.state, config),
+        family.build_tokenizer(tokenizer.state, tokenizer_config),
+    )
+    return info, *nets, (transformer, tokenizer)
 
 
-def _given_files(paths: tuple[Path, ...]) -> list[Path]:
-    """The user's files; a folder of ``tts convert`` stands for its two."""
-    files: list[Path] = []
-    for path in paths:
-        folder = (path / TRANSFORMER_FILE).is_file()
-        files += (path / TRANSFORMER_FILE, path / TOKENIZER_FILE) if folder else (path,)
-    return files
+def _find(kind: Kind, given: list[Path], request: BackboneRequest) -> Weights:
+    """A kind's weights among the user's files, of which one may serve both; else the cached ones."""
+    found = {path: find_weights(path, kind, request.options.part) for path in dict.fromkeys(given)}
+    having = [weights for weights in found.values() if weights]
+    if len(having) > 1:
+        raise CheckpointError(
+            f"{str(having[1].path)!r} is a second {kind.title}; give one transformer and one tokenizer"
+        )
+    return having[0] if having else read_weights(_cached(request.spec, kind.title), kind)
+
+
+def _given_files(path: Path, spec: BackboneSpec) -> list[Path]:
+    """The user's file; a folder of ``tts convert`` or of the publisher stands for the preset's two."""
+    if (path / TRANSFORMER_FILE).is_file():
+        return [path / TRANSFORMER_FILE, path / TOKENIZER_FILE]
+    published = [path / name for name in spec.files.values() if (path / name).is_file()]
+    return published or [path]
+
+
+def check_published(spec: BackboneSpec, file: Path, role: str) -> None:
+    """Refuse a file whose tensors' names or shapes are not those of a preset's part."""
+    family = get_family(spec.family)
+    if role == "transformer":
+        state = read_weights(file, TRANSFORMER).state
+        check_family(state, family)
+        config = family.infer_transformer(state, None, spec.schedule)
+        _check_depth(spec, config.depth)
+        family.build_transformer(state, config)
+    else:
+        state = read_weights(file, TOKENIZER).state
+        sizes = TransformerSizes(
+            schedule=spec.schedule, depth=1, width=64, heads=1, codebook_size=spec.codebook_size
+        )
+        found = family.infer_tokenizer(state, sizes)
+        check_parts(sizes, found)
+        family.build_tokenizer(state, found)
 
 
 def _check_depth(spec: BackboneSpec, depth: int) -> None:
@@ -97,12 +120,12 @@ def _check_depth(spec: BackboneSpec, depth: int) -> None:
 
 
 def _cached(spec: BackboneSpec, role: str) -> Path:
-    from tts.backbones.fetch import cached_file
+    from tts.backbones.fetch import cache_folder, cached_file
 
     path = cached_file(spec, role)
     if path is None:
         raise CheckpointError(
-            f"no {role} weights for {spec.name}; run 'tts fetch {spec.name}'"
+            f"no {role} weights for {spec.name} in {cache_folder()}; run 'tts fetch {spec.name}'"
             " or pass --weights TRANSFORMER --weights TOKENIZER"
         )
     return path
@@ -171,9 +194,10 @@ def load_folder(
     config = read_folder_config(transformer_file)
     family = get_family(config.family)
     info = family.make_info(config.name, config.transformer, config.tokenizer, config.sampling, options)
-    transformer = family.build_transformer(read_state(transformer_file), config.transformer)
-    tokenizer = family.build_tokenizer(read_state(tokenizer_file), config.tokenizer)
-    return info, transformer, tokenizer, (transformer_file, tokenizer_file)
+    weights = read_weights(transformer_file, TRANSFORMER), read_weights(tokenizer_file, TOKENIZER)
+    transformer = family.build_transformer(weights[0].state, config.transformer)
+    tokenizer = family.build_tokenizer(weights[1].state, config.tokenizer)
+    return info, transformer, tokenizer, weights
 
 
 def write_transformer(path: Path, state: State, config: FolderConfig) -> None:
@@ -189,4 +213,12 @@ def write_tokenizer(path: Path, state: State) -> None:
 
 
 def _storable(state: State) -> dict[str, torch.Tensor]:
-    return {key: value.contiguous() for key, value in state.items() if not key.endswith(DERIVED)}
+    """The tensors that are loaded, each with memory of its own: tied ones share theirs, which no file can."""
+    stored: dict[str, torch.Tensor] = {}
+    taken: set[int] = set()
+    for key, value in state.items():
+        if not key.endswith(DERIVED):
+            whole = value.detach().contiguous()
+            stored[key] = whole.clone() if whole.untyped_storage().data_ptr() in taken else whole
+            taken.add(stored[key].untyped_storage().data_ptr())
+    return stored

@@ -1,18 +1,13 @@
-"""Reading checkpoints as published: never unpickling code, and strict loading with a readable report."""
+"""From a state dict to a network: strict loading with a readable report, without initialising anything."""
 
 from __future__ import annotations
 
-import pickle
 import re
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -21,9 +16,6 @@ from tts.errors import CheckpointError
 State = Mapping[str, Tensor]
 Config = TypeVar("Config")
 Net = TypeVar("Net", bound=nn.Module)
-
-WRAPPERS = (("trainer", "var_wo_ddp"), ("trainer", "vae_local"), ("state_dict",), ("model",), ("module",))
-"""Keys under which published checkpoints keep the state dict, outermost first."""
 
 DERIVED = (
     "lvl_1L",
@@ -34,58 +26,8 @@ DERIVED = (
 )
 """Endings of keys that the architecture fixes or that only training uses: read, never loaded."""
 
-MAX_REASON, MAX_NAME = 160, 80
-"""Characters of an error or a tensor's name that a message may repeat."""
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict of a ``.safetensors`` or pickled (``.pth``) file, memory-mapped and unwrapped.
-
-    Pickles are read with ``weights_only=True``, so that no code in them runs.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"no weights file {str(path)!r}; give the path of a .pth or .safetensors file")
-    try:
-        content = load_file(path) if path.suffix == ".safetensors" else _load_pickle(path)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(_refusal(path, error)) from None
-    except Exception as error:  # readers raise errors of many kinds for broken files
-        raise CheckpointError(
-            f"{str(path)!r} is truncated or no checkpoint ({_reason(error)}); fetch or convert it again"
-        ) from None
-    return unwrap(content, path)
-
-
-def _load_pickle(path: Path) -> object:
-    """What a ``.pth`` file holds; only the zip form of today's PyTorch can be memory-mapped."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of broken files; their error says it
-        return torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), weights_only=True)
-
-
-def _refusal(path: Path, error: Exception) -> str:
-    found = re.search(r"(?:GLOBAL|global|class)\s+`?([\w.]+)", str(error))
-    what = f"asks to run {found.group(1)}" if found else "holds more than tensors"
-    return f"{str(path)!r} {what}, refused unread; only plain state dicts of tensors are loaded"
-
-
-def _reason(error: Exception) -> str:
-    """The first sentence, since PyTorch explains at length; parsers that stumble say nothing useful."""
-    if isinstance(error, (AttributeError, EOFError, LookupError, TypeError)):
-        return "damaged contents"
-    return str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")[:MAX_REASON]
-
-
-def unwrap(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint, whether plain or under one of the known wrapper keys."""
-    for keys in ((), *WRAPPERS):
-        inner = content
-        for key in keys:
-            inner = inner.get(key) if isinstance(inner, dict) else None
-        if isinstance(inner, dict) and inner and all(isinstance(v, Tensor) for v in inner.values()):
-            return {str(key).removeprefix("module."): value for key, value in inner.items()}
-    found = ", ".join(sorted(map(str, content))[:5]) if isinstance(content, dict) else type(content).__name__
-    raise CheckpointError(f"{str(path)!r} holds no state dict (found: {found}); give the published file")
+MAX_NAME = 80
+"""Characters of a tensor's name that a message may repeat."""
 
 
 def load_strict(net: Net, state: State, what: str) -> Net:
@@ -99,6 +41,7 @@ def load_strict(net: Net, state: State, what: str) -> Net:
         "unexpected": [key for key in given if key not in wanted],
         "mis-shaped": [f"{key} {got} for {fit}" for key, (got, fit) in shapes.items() if got != fit],
         "not of floating point": [key for key in common if not given[key].is_floating_point()],
+        "not dense": [key for key in common if given[key].layout != torch.strided],
     }
     found = {kind: names for kind, names in problems.items() if names}
     if found:

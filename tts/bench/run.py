@@ -30,6 +30,7 @@ from tts.errors import RunError
 from tts.evaluation.sweep.timing import load_average
 from tts.io import ensure_writable_dir, write_json
 from tts.pipeline import Generator
+from tts.resolve import remarks_of
 from tts.runinfo import describe_backbone, describe_scorer, environment
 from tts.search import effective_candidates
 
@@ -136,7 +137,7 @@ def among(generator: Generator) -> int:
 
 def weight_remarks(subject: Subject) -> tuple[str, ...]:
     """What to say of weights that nobody trained."""
-    name, remarks = subject.model.info.name, []
+    name, remarks = subject.model.info.name, [*remarks_of(subject.model.backbone)]
     if subject.weights == RANDOM:
         remarks.append(
             f"{name} has random weights, which will do for times;"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tts.config import check_sampling
+from tts.config import check_sampling, dtype_name
 from tts.data.decode import Crop
 from tts.data.manifest import Kind
 from tts.engine.opening import Mode, check_mode
@@ -29,6 +29,7 @@ class CollectConfig:
 
     backbone: str = "var-digits"
     weights: tuple[str, ...] = ()
+    part: str | None = None
     schedule: str | None = None
     guidance: str | None = None
     sample_all_scales: bool = False
@@ -50,6 +51,9 @@ class CollectConfig:
     workers: int | None = None
     max_unreadable: float = 0.01
     apply_orientation: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", dtype_name(self.dtype))  # records have one name of each type
 
     @property
     def kind(self) -> Kind:

@@ -39,7 +39,7 @@ from tts.fitting import Fit
 from tts.interfaces import Backbone, BackboneInfo
 from tts.noise_streams import Stream
 from tts.pipeline import Generator, Item, default_batch, distinct_items
-from tts.resolve import build_backbone, build_selector, torch_device, torch_dtype
+from tts.resolve import build_backbone, build_selector, remarks_of, torch_device, torch_dtype
 from tts.runinfo import environment
 from tts.specs import BackboneSpec
 
@@ -72,8 +72,10 @@ def run_collect(
     share = Share.parse(config.shard) if config.shard else None
     device = torch_device(config.device)
     files = tuple(Path(weight) for weight in config.weights)
-    choices = Choices(config.schedule, config.guidance, config.sample_all_scales)
+    choices = Choices(config.schedule, config.guidance, config.sample_all_scales, config.part)
     spec, backbone = build_backbone(config.backbone, files, device, torch_dtype(config.dtype), choices)
+    for remark in remarks_of(backbone):
+        warn(remark)
     settings = resolved_settings(config, spec, backbone.info)
     identity = BackboneIdentity.from_backbone(backbone)
     listing = agree(launch, partial(find_listing, config, backbone.info)) if is_folder(config) else None

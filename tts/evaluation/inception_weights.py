@@ -14,15 +14,17 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from tts.backbones.weights import load_strict, read_state, without_values
+from tts.backbones.networks import INCEPTION
+from tts.backbones.parts import read_weights
+from tts.backbones.weights import load_strict, without_values
 from tts.errors import CheckpointError, RunError, reason
 from tts.evaluation.inception_network import InceptionNetwork
 from tts.io import atomic_path, ensure_writable_dir, sha256_file
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
-SHA256_START = "6726825d"
-"""First digits of the file's SHA-256, which its name carries."""
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""Of the published file; its name carries the first digits."""
 
 BY_HAND = f"get it from {URL} and pass --features inception:FILE"
 TIMEOUT = 5.0
@@ -58,7 +60,8 @@ def find_weights(argument: str | None) -> Path:
 
 def load_network(file: Path) -> InceptionNetwork:
     """The network of a ``.pth`` or ``.safetensors`` file, folded, in float32 and ready for inference."""
-    state = {key: value for key, value in read_state(file).items() if not key.endswith(UNUSED)}
+    found = read_weights(file, INCEPTION).state
+    state = {key: value for key, value in found.items() if not key.endswith(UNUSED)}
     with without_values():
         network = InceptionNetwork()
     try:
@@ -71,7 +74,7 @@ def load_network(file: Path) -> InceptionNetwork:
 def fetch_weights(progress: Progress) -> Path:
     """Download the published file into the cache unless it is there whole; ``progress`` takes MiB."""
     target = cache_folder() / FILE
-    if target.is_file() and sha256_file(target).startswith(SHA256_START):
+    if target.is_file() and sha256_file(target) == SHA256:
         return target
     ensure_writable_dir(target.parent)
     digest, done = hashlib.sha256(), 0
@@ -100,8 +103,8 @@ def _download() -> Iterator[tuple[bytes, int]]:
 
 
 def _check(sha256: str, size: int) -> None:
-    if not sha256.startswith(SHA256_START):
-        found = f"{size} bytes with SHA-256 {sha256[:8]}, not {SHA256_START}"
+    if sha256 != SHA256:
+        found = f"{size} bytes with SHA-256 {sha256[:12]}, not {SHA256[:12]}"
         raise CheckpointError(f"the download of {FILE} is damaged ({found}); try again, or {BY_HAND}")
 
 

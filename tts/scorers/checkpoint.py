@@ -7,13 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tts.backbones.weights import State, load_strict, read_state, without_values
+from tts.backbones.file_kinds import head_of, is_safetensors
+from tts.backbones.networks import SCORER
+from tts.backbones.parts import Weights, read_weights
+from tts.backbones.sources import INDEX
+from tts.backbones.weights import State, load_strict, without_values
 from tts.data.manifest import BackboneIdentity
 from tts.errors import CheckpointError, reason
 from tts.io import read_metadata, save_tensors
 from tts.scorers.network import ScorerConfig, ScorerNetwork
 
 FORMAT = "scalewise-tts-scorer-1"
+SCORER_FILE = "scorer.safetensors"
+"""Name of the file in the folder of a training."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,17 @@ def save_scorer(path: Path, network: ScorerNetwork, card: ScorerCard) -> None:
     save_tensors(path, network.state_dict(), metadata)
 
 
-def load_scorer(path: Path, grid: int) -> tuple[ScorerNetwork, ScorerCard]:
+def load_scorer(path: Path, grid: int, part: str | None = None) -> tuple[ScorerNetwork, ScorerCard, Weights]:
     """Read a scorer of ours, or the authors' plain state dict (then ``grid`` is the backbone's)."""
-    state = read_state(path)
-    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    weights = read_weights(path, SCORER, part)
+    ours = not weights.source.name.endswith(INDEX) and is_safetensors(head_of(weights.source))
+    metadata = read_metadata(weights.source) if ours else {}
     if metadata.get("format") == FORMAT:
         card = _read_card(path, metadata)
     else:
-        card = ScorerCard(_infer_config(path, state, grid), None, {})
-    return load_strict(_empty(path, card.config), state, f"the scorer {path.name}").float(), card
+        card = ScorerCard(_infer_config(path, weights.state, grid), None, {})
+    empty = _empty(path, card.config)
+    return load_strict(empty, weights.state, f"the scorer {path.name}").float(), card, weights
 
 
 def _empty(path: Path, config: ScorerConfig) -> ScorerNetwork:
@@ -102,40 +110,45 @@ def _infer_config(path: Path, state: State, grid: int) -> ScorerConfig:
 
 
 def check_backbone(path: Path, card: ScorerCard, backbone: BackboneIdentity) -> str | None:
-    """Refuse a scorer of another backbone or schedule by name; returns a remark where weights differ."""
-    config = card.config
+    """Refuse a scorer of other shapes, weights or another schedule; returns a remark where it cannot tell.
+
+    A backbone's name decides nothing: a converted copy of the same weights is the same backbone.
+    """
+    config, identity = card.config, card.identity
+    if identity is None:
+        _check_shapes(path, config, backbone)
+        return f"scorer {path.name} does not name its backbone; it fits {backbone.name} by shape only"
+    trained = replace(identity, name=backbone.name, weights=backbone.weights)
+    if trained.schedule != backbone.schedule:
+        _check_schedule(card, trained, backbone)
+    difference = replace(trained, schedule=backbone.schedule).mismatch(backbone)
+    if difference:
+        raise CheckpointError(f"scorer was trained for {difference}; pass another --scorer or retrain")
+    if identity.weights != backbone.weights:
+        raise CheckpointError(
+            f"scorer was trained for other weights ({identity.name}, {identity.weights[:12]}),"
+            f" got {backbone.name}, {backbone.weights[:12]}; pass another --scorer or retrain"
+        )
+    if identity.schedule != backbone.schedule:
+        return (
+            f"scorer {path.name} was trained at schedule {_dashes(identity.schedule)}"
+            f" and serves {_dashes(backbone.schedule)} by its sides"
+        )
+    return None
+
+
+def _check_shapes(path: Path, config: ScorerConfig, backbone: BackboneIdentity) -> None:
     for what, ours, theirs in (
         ("channels", config.channels, backbone.channels),
         ("latent grid", config.grid, backbone.grid),
         ("classes", config.classes, backbone.classes),
         ("scales", config.scales, len(backbone.schedule)),
     ):
-        if ours != theirs and card.identity is None:
+        if ours != theirs:
             raise CheckpointError(
                 f"scorer {path.name} was trained for {ours} {what}, got {backbone.name} with {theirs};"
                 " pass another --scorer or retrain"
             )
-    if card.identity is None:
-        return f"scorer {path.name} does not name its backbone; it fits {backbone.name} by shape only"
-    if card.identity.name != backbone.name:
-        raise CheckpointError(
-            f"scorer was trained for {card.identity.name}, got {backbone.name};"
-            " pass another --scorer or retrain"
-        )
-    trained = replace(card.identity, weights=backbone.weights)
-    if trained.schedule != backbone.schedule:
-        _check_schedule(card, trained, backbone)
-    difference = replace(trained, schedule=backbone.schedule).mismatch(backbone)
-    if difference:
-        raise CheckpointError(f"scorer was trained for {difference}; pass another --scorer or retrain")
-    if card.identity.weights != backbone.weights:
-        return f"scorer {path.name} was trained on other weights of {backbone.name}; retrain if they differ"
-    if card.identity.schedule != backbone.schedule:
-        return (
-            f"scorer {path.name} was trained at schedule {_dashes(card.identity.schedule)}"
-            f" and serves {_dashes(backbone.schedule)} by its sides"
-        )
-    return None
 
 
 def _check_schedule(card: ScorerCard, trained: BackboneIdentity, backbone: BackboneIdentity) -> None:

@@ -13,7 +13,7 @@ from tts.data.manifest import BackboneIdentity
 from tts.errors import CheckpointError
 from tts.interfaces import Proposals
 from tts.io import sha256_file
-from tts.scorers.checkpoint import ScorerCard, check_backbone, load_scorer
+from tts.scorers.checkpoint import SCORER_FILE, ScorerCard, check_backbone, load_scorer
 from tts.scorers.fused import FusedNetwork
 from tts.scorers.network import ScorerNetwork
 from tts.specs import ScorerRequest
@@ -22,7 +22,7 @@ from tts.specs import ScorerRequest
 class LearnedScorer:
     """S(c, e_k, k) of equation 6, in float32.
 
-    ``rows`` holds the row of the scale embedding for each scale of the schedule in use; ``remark`` is what
+    ``rows`` holds the row of the scale embedding for each scale of the schedule in use; ``remarks`` is what
     the user should know of the file.
     """
 
@@ -34,13 +34,13 @@ class LearnedScorer:
         path: Path,
         card: ScorerCard,
         rows: tuple[int, ...],
-        remark: str | None = None,
+        remarks: tuple[str, ...] = (),
     ) -> None:
         self.network = network
         self.path = path
         self.card = card
         self.rows = rows
-        self.remark = remark
+        self.remarks = remarks
 
     def score(self, proposals: Proposals) -> Tensor:
         """Scores (B, M) of maps (B, M, C, H, W)."""
@@ -67,7 +67,7 @@ class FusedScorer(LearnedScorer):
     def __init__(
         self, scorer: LearnedScorer, dtype: torch.dtype = torch.float32, compile_parts: bool = False
     ) -> None:
-        super().__init__(scorer.network, scorer.path, scorer.card, scorer.rows, scorer.remark)
+        super().__init__(scorer.network, scorer.path, scorer.card, scorer.rows, scorer.remarks)
         self.fused = FusedNetwork(scorer.network, dtype, compile_parts)
 
     def score(self, proposals: Proposals) -> Tensor:
@@ -85,13 +85,14 @@ def build(request: ScorerRequest) -> LearnedScorer:
     """A learned scorer from the file in ``argument``, or the one that ships with the backbone."""
     name = request.backbone.info.name
     path = Path(request.argument) if request.argument else shipped_scorer(name)
-    if path.is_dir():
-        path = path / "scorer.safetensors"
+    if (path / SCORER_FILE).is_file():
+        path = path / SCORER_FILE
     if not request.argument and not path.is_file():
         raise CheckpointError(
             f"no scorer ships with {name}; train one with 'tts train-scorer' and pass --scorer FILE"
         )
-    network, card = load_scorer(path, request.backbone.info.grid)
+    network, card, weights = load_scorer(path, request.backbone.info.grid, request.part)
     remark = check_backbone(path, card, BackboneIdentity.from_backbone(request.backbone))
     rows = card.config.rows(request.backbone.info.schedule)
-    return LearnedScorer(network.to(request.device), path, card, rows, remark)
+    remarks = (*weights.remarks, *([remark] if remark else []))
+    return LearnedScorer(network.to(request.device), weights.source, card, rows, remarks)

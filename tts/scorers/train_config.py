@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tts.config import parse_scales
+from tts.config import dtype_name, parse_scales
 from tts.errors import UsageError
 from tts.scorers.settings import TrainSettings
 
@@ -65,7 +65,7 @@ def _settings(config: TrainConfig, scales: tuple[int, ...]) -> TrainSettings:
         ema=config.ema,
         seed=config.seed,
         accumulate=config.accumulate,
-        precision=config.precision,
+        precision=dtype_name(config.precision, "precision"),
         keep=config.keep,
         patience=config.patience,
     )

@@ -9,13 +9,12 @@ from typing import Any
 from tts.data.manifest import BackboneIdentity
 from tts.errors import CheckpointError
 from tts.io import read_json, write_json
-from tts.scorers.checkpoint import ScorerCard, save_scorer
+from tts.scorers.checkpoint import SCORER_FILE, ScorerCard, save_scorer
 from tts.scorers.report import beyond_first, draw, score_gap
 from tts.scorers.settings import TrainSettings, described
 from tts.scorers.train import TrainResult
 from tts.scorers.train_config import TrainConfig
 
-SCORER_FILE = "scorer.safetensors"
 METRICS_FILE = "metrics.json"
 
 

@@ -23,6 +23,7 @@ from tts.manager import get_plugins
 from tts.owners import claim
 from tts.resolve import build_backbone, find_backbone, torch_device
 from tts.runinfo import environment
+from tts.scorers.checkpoint import SCORER_FILE
 from tts.scorers.resume import (
     CHECKPOINT_FILE,
     FREE,
@@ -40,7 +41,7 @@ from tts.scorers.state import Snapshot
 from tts.scorers.team import Team, check_devices
 from tts.scorers.train import Around, Training
 from tts.scorers.train_config import TrainConfig, check, train_settings
-from tts.scorers.train_files import METRICS_FILE, SCORER_FILE, TrainSummary, read_summary, write_result
+from tts.scorers.train_files import METRICS_FILE, TrainSummary, read_summary, write_result
 from tts.specs import load_attribute
 
 Progress = Callable[[int, int], None]
@@ -180,7 +181,8 @@ def _backbone(config: TrainConfig, generated: TokenStore, device: torch.device) 
     weights = config.weights or tuple(recorded.get("weights", ()))
     files = tuple(Path(weight) for weight in weights)
     free = find_backbone(name)[0].max_side is not None
-    choices = Choices(",".join(map(str, generated.identity.schedule)) if free else None)
+    sides = ",".join(map(str, generated.identity.schedule)) if free else None
+    choices = Choices(sides, part=recorded.get("part"))
     backbone = build_backbone(name, files, device, torch.float32, choices)[1]
     difference = generated.identity.mismatch(BackboneIdentity.from_backbone(backbone))
     if difference:

@@ -15,11 +15,10 @@ from tts.backbones.storage import (
     TOKENIZER_FILE,
     TRANSFORMER_FILE,
     folder_spec,
-    hash_files,
     read_folder_config,
 )
-from tts.errors import CheckpointError, UsageError
-from tts.io import sha256_file
+from tts.errors import CheckpointError, RunError, UsageError
+from tts.io import load_tensors, sha256_file
 from tts.specs import (
     BackboneOptions,
     BackboneRequest,
@@ -146,9 +145,46 @@ def test_nothing_is_written_where_the_files_do_not_fit(tmp_path, tiny_files, syn
     assert "decoder.conv_out.bias" in refusal(
         convert, transformer, tmp_path / "incomplete.pth", out, None, None, None
     )
-    assert "no VAR transformer" in refusal(convert, tokenizer, transformer, out, None, None, None)
+    assert "holds a tokenizer, no transformer" in refusal(
+        convert, tokenizer, transformer, out, None, None, None
+    )
     assert "1, 2, 4" in refusal(convert, transformer, tokenizer, out, None, None, "1,2,4")
     assert not list(out.iterdir())
+
+
+def test_a_training_checkpoint_serves_both_options(tmp_path, synthetic_state, folder):
+    file, out = tmp_path / "ar-ckpt-last.pth", tmp_path / "out"
+    out.mkdir()
+    states = {"var_wo_ddp": synthetic_state("var_tiny"), "vae_local": synthetic_state("vae_tiny")}
+    torch.save({"epoch": 1, "iter": 0, "trainer": states, "args": {}}, file)
+    said = []
+    convert(file, file, out, None, None, None, say=said.append)
+    assert said == [f"took 'trainer.{name}' of ar-ckpt-last.pth" for name in states]
+    for name in (TRANSFORMER_FILE, TOKENIZER_FILE):
+        assert sha256_file(out / name) == sha256_file(folder / name)
+
+
+def test_tied_tensors_are_stored_each_by_itself(tmp_path, tiny_files, synthetic_state):
+    state, out = synthetic_state("var_tiny"), tmp_path / "out"
+    out.mkdir()
+    both = torch.stack((state["blocks.0.attn.q_bias"], state["blocks.0.attn.v_bias"]))
+    state["blocks.0.attn.q_bias"], state["blocks.0.attn.v_bias"] = both
+    state["blocks.1.ffn.fc1.weight"] = state["blocks.0.ffn.fc1.weight"]
+    torch.save(state, tmp_path / "tied.pth")
+    convert(tmp_path / "tied.pth", tiny_files("var_tiny")[1], out, None, None, None)
+    stored, _ = load_tensors(out / TRANSFORMER_FILE)
+    assert all(torch.equal(value, state[key]) for key, value in stored.items())
+
+
+def test_a_failure_while_writing_leaves_what_was_there(tmp_path, tiny_files, folder, monkeypatch):
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    def fail(*args):
+        raise RunError("cannot write")
+
+    monkeypatch.setattr("tts.backbones.convert.write_transformer", fail)
+    refusal(convert, *tiny_files("var_tiny"), folder, None, "var-other", None, kind=RunError)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("what", ["codebook size", "channels"])
@@ -176,7 +212,7 @@ def test_a_converted_flexvar_equals_the_published_files(tiny_files, flexvar_fold
             assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     names = (TRANSFORMER_FILE, TOKENIZER_FILE)
     assert given.files == tuple(flexvar_folder / name for name in names)
-    assert given.weights_hash() == converted.weights_hash() == hash_files(given.files)
+    assert given.weights_hash() == converted.weights_hash() == files.weights_hash()
 
 
 def test_the_files_of_a_flexvar_hold_their_configuration(flexvar_folder):

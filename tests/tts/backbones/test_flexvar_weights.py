@@ -13,6 +13,8 @@ from tts.backbones.flexvar_weights import (
     infer_flexvae_config,
     infer_flexvar_config,
 )
+from tts.backbones.networks import TOKENIZER, TRANSFORMER
+from tts.backbones.parts import read_weights
 from tts.backbones.presets import FLEXVAR_SCHEDULES, SCHEDULE_256
 from tts.backbones.storage import (
     TOKENIZER_FILE,
@@ -22,7 +24,7 @@ from tts.backbones.storage import (
     write_transformer,
 )
 from tts.backbones.var_weights import infer_var_config, infer_vqvae_config
-from tts.backbones.weights import DERIVED, read_state
+from tts.backbones.weights import DERIVED
 from tts.errors import CheckpointError
 from tts.specs import SamplingDefaults
 
@@ -141,7 +143,7 @@ def test_transformers_come_plain_or_wrapped(tmp_path, tiny, form):
         "model": {"model": state},
     }[form]
     torch.save(content, tmp_path / "flexvar.pth")
-    found = read_state(tmp_path / "flexvar.pth")
+    found = read_weights(tmp_path / "flexvar.pth", TRANSFORMER).state
     assert found.keys() == state.keys()
     net = build("transformer", found)
     assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
@@ -150,7 +152,7 @@ def test_transformers_come_plain_or_wrapped(tmp_path, tiny, form):
 def test_the_tokenizer_is_published_under_a_key_of_its_own(tiny_files, tiny):
     _, file = tiny_files("flexvar_tiny")
     assert torch.load(file, weights_only=True, mmap=True).keys() == {"model"}
-    found = read_state(file)
+    found = read_weights(file, TOKENIZER).state
     assert found.keys() == tiny["tokenizer"].keys()
     net = build("tokenizer", found)
     assert all(torch.equal(value, tiny["tokenizer"][key]) for key, value in net.state_dict().items())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +25,6 @@ from tts.backbones.storage import (
     FolderConfig,
     embedded_folder,
     folder_spec,
-    hash_files,
     load_folder,
     load_published,
     read_folder_config,
@@ -122,9 +123,9 @@ def test_a_family_that_is_not_known_is_refused(folder):
 
 def test_the_hash_is_over_both_files_in_order(folder):
     backbone = build_folder(request(folder_spec(folder), folder))
-    files = (folder / TRANSFORMER_FILE, folder / TOKENIZER_FILE)
-    assert backbone.weights_hash() == hash_files(files) != hash_files(files[::-1])
-    assert len(backbone.weights_hash()) == 64
+    digests = [weights.digest() for weights in backbone.weights]
+    assert backbone.weights_hash() == sha256("".join(digests).encode()).hexdigest()
+    assert backbone.files == (folder / TRANSFORMER_FILE, folder / TOKENIZER_FILE)
 
 
 # The user's files for a preset
@@ -139,14 +140,14 @@ def test_the_files_of_a_preset_come_in_any_order(tiny_files, depth_16):
     transformer, tokenizer = tiny_files("var_tiny")
     for weights in ((transformer, tokenizer), (tokenizer, transformer)):
         info, _, _, files = load_published(request(depth_16, *weights))
-        assert files == (transformer, tokenizer)
+        assert tuple(weights.source for weights in files) == (transformer, tokenizer)
         assert (info.name, info.schedule, info.image_size) == ("var-d16", TINY, 64)
 
 
 @pytest.mark.parametrize("pair", ["transformer", "tokenizer"])
-def test_two_files_of_one_kind_are_refused(tiny_files, depth_16, pair):
-    file = tiny_files("var_tiny")[pair == "tokenizer"]
-    message = refusal(load_published, request(depth_16, file, file))
+def test_two_files_of_one_kind_are_refused(tmp_path, tiny_files, depth_16, pair):
+    file = Path(shutil.copy(tiny_files("var_tiny")[pair == "tokenizer"], tmp_path / "again.pth"))
+    message = refusal(load_published, request(depth_16, *tiny_files("var_tiny"), file))
     assert f"second {pair}" in message
     assert file.name in message
 
@@ -161,7 +162,7 @@ def test_a_missing_part_is_looked_up_in_the_cache(tiny_files, depth_16, monkeypa
         return files[1 - given]
 
     monkeypatch.setattr("tts.backbones.fetch.cached_file", cached)
-    assert load_published(request(depth_16, files[given]))[3] == files
+    assert tuple(weights.source for weights in load_published(request(depth_16, files[given]))[3]) == files
     assert asked == [("var-d16", missing)]
 
 
@@ -195,7 +196,7 @@ def test_an_embedded_model_is_what_its_preset_says(name):
     backbone = build_embedded(request(spec))
     for field in ("name", "schedule", "classes", "codebook_size", "channels", "image_size", "sampling"):
         assert getattr(backbone.info, field) == getattr(spec, field), field
-    assert backbone.weights_hash() == hash_files(embedded_folder(name))
+    assert backbone.files == embedded_folder(name)
     images = backbone.decode(torch.zeros(2, 30, dtype=torch.int64))
     assert images.shape == (2, 3, 16, 16)
 
@@ -221,7 +222,7 @@ def test_the_files_of_a_flexvar_preset_come_in_any_order(tiny_files):
     transformer, tokenizer = tiny_files("flexvar_tiny")
     for weights in ((transformer, tokenizer), (tokenizer, transformer)):
         info, net, _, files = load_published(request(spec, *weights))
-        assert files == (transformer, tokenizer)
+        assert tuple(weights.source for weights in files) == (transformer, tokenizer)
         assert (info.name, info.family, info.schedule) == ("flexvar-d16", "flexvar", SCHEDULE_256)
         assert (info.image_size, info.sampling) == (256, spec.sampling)
         assert (net.config.table, net.config.trained_side) == (32, 16)

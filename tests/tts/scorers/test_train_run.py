@@ -47,7 +47,7 @@ def test_a_run_writes_the_scorer_its_figures_and_pictures(config, digits_backbon
     assert record["held_out"]["accuracy"] == list(summary.accuracy) == kept["accuracy"]
     assert record["held_out"]["loss"] == list(summary.loss)
     assert record["held_out"]["score_gap"].keys() == {"mean_real", "mean_generated", "gap", "kl"}
-    _, card = load_scorer(summary.scorer, 4)
+    _, card, _ = load_scorer(summary.scorer, 4)
     assert card.identity == digits_identity
     assert card.training["held_out"] == record["held_out"]
     assert card.training["data"] == [config.real, config.generated]
@@ -169,7 +169,7 @@ def flexvar_data(tmp_path):
 def test_a_scorer_is_trained_at_the_schedule_of_its_data(config, flexvar_data, condition):
     sides = flexvar_data("1,2,4")
     run_train(replace(config, **sides, condition=condition))
-    network, card = load_scorer(Path(config.out) / "scorer.safetensors", 4)
+    network, card, _ = load_scorer(Path(config.out) / "scorer.safetensors", 4)
     assert card.identity.schedule == (1, 2, 4)
     assert network.config.sides == ((1, 2, 4) if condition == "side" else ())
     assert card.training["settings"]["condition"] == condition
@@ -197,7 +197,7 @@ def test_patience_and_the_kept_epoch_are_recorded(config):
     assert record["stopped_early"] is True
     assert (summary.epoch, summary.epochs) == (len(record["history"]),) * 2
     assert summary.epochs < 6
-    _, card = load_scorer(summary.scorer, 4)
+    _, card, _ = load_scorer(summary.scorer, 4)
     assert (card.training["settings"]["patience"], card.training["settings"]["keep"]) == (1, "last")
     assert "kept_epoch" not in card.training
 

@@ -21,7 +21,7 @@ FOUND = ("backbone", "scorer", "candidates", "cfg")
 """Settings that a settings file always names."""
 
 SHARED = (
-    *("backbone", "weights", "schedule", "guidance", "sample_all_scales", "scorer"),
+    *("backbone", "weights", "part", "schedule", "guidance", "sample_all_scales", "scorer"),
     *("top_k", "top_p", "uint8", "sampler", "dtype", "device", "batch_size", "chunk", "score_memory"),
 )
 """Options of ``tts sample`` that all settings which are tried share."""

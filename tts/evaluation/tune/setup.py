@@ -13,6 +13,7 @@ from tts.evaluation.tune.config import Asked, TuneConfig
 from tts.evaluation.tune.halving import floor_images
 from tts.evaluation.tune.space import Space, make_space
 from tts.evaluation.tune.store import TuneRecord
+from tts.resolve import remarks_of
 from tts.runinfo import describe_backbone, describe_scorer
 from tts.sample_run import scorer_note
 
@@ -54,7 +55,7 @@ def set_up(config: TuneConfig, asked: Asked, warn: Callable[[str], None]) -> Set
     if scorer is None:
         raise UsageError("scorer none leaves nothing to select by; give one with --scorer")
     found = reference.describe()
-    notes = [scorer_note(base, scorer), getattr(scorer, "remark", None)]
+    notes = [scorer_note(base, scorer), *remarks_of(model.backbone), *remarks_of(scorer)]
     if found["statistics"] == "stored":
         notes.append(
             f"the halves come from the {found['images']} images of {config.reference}; the statistics that it"
