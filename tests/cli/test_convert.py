@@ -72,10 +72,10 @@ def test_a_scorer_can_be_trained_for_a_converted_backbone(
 BAD = {
     "missing": ("--transformer {root}/nothing.pth", "no weights file"),
     "folder": ("--transformer {root}", "no weights file"),
-    "swapped": ("--transformer {tokenizer} --tokenizer {transformer}", "this is no VAR transformer"),
-    "twice": ("--tokenizer {transformer}", "this is no VAR tokenizer"),
+    "swapped": ("--transformer {tokenizer} --tokenizer {transformer}", "holds a tokenizer, no transformer"),
+    "twice": ("--tokenizer {transformer}", "holds a transformer, no tokenizer"),
     "truncated": ("--transformer {truncated}", "truncated"),
-    "empty": ("--tokenizer {empty}", "truncated or no checkpoint"),
+    "empty": ("--tokenizer {empty}", "is empty; fetch or copy it again"),
     "malicious": ("--transformer {malicious}", "mkdir, refused unread"),
     "malicious-tokenizer": ("--tokenizer {malicious}", "mkdir, refused unread"),
     "other-tokenizer": ("--tokenizer {digits}", "codebook size is 64 in the transformer and 256"),

@@ -68,7 +68,7 @@ def test_the_fast_form_is_used_where_it_pays(scorer):
 
 @torch.inference_mode()
 def test_a_scorer_of_sides_is_told_the_side(digits_backbone, digits_scorer, tmp_path):
-    network, card = load_scorer(digits_scorer, 4)
+    network, card, _ = load_scorer(digits_scorer, 4)
     config = replace(card.config, sides=(1, 2, 3, 4))
     card = replace(card, config=config, identity=replace(card.identity, name="flexvar-digits"))
     spec = next(spec for spec in SPECS if spec.name == "flexvar-digits")
@@ -87,7 +87,7 @@ def test_the_network_is_frozen_and_in_float32(scorer):
     assert not scorer.network.training
     assert {p.dtype for p in scorer.network.parameters()} == {torch.float32}
     assert not any(p.requires_grad for p in scorer.network.parameters())
-    assert scorer.remark is None
+    assert scorer.remarks == ()
 
 
 def test_it_describes_its_file(scorer, digits_scorer):
@@ -117,10 +117,13 @@ def test_where_none_ships(digits_backbone, monkeypatch, tmp_path, refused):
 
 
 def test_a_scorer_of_another_backbone_is_refused(digits_backbone, digits_scorer, tmp_path, refused):
-    network, card = load_scorer(digits_scorer, 4)
+    network, card, _ = load_scorer(digits_scorer, 4)
     path = tmp_path / "other.safetensors"
-    save_scorer(path, network, replace(card, identity=replace(card.identity, name="var-d30")))
-    with refused("scorer was trained for var-d30, got var-digits", kind=CheckpointError):
+    save_scorer(path, network, replace(card, identity=replace(card.identity, weights="cd" * 32)))
+    with refused(
+        "scorer was trained for other weights (var-digits, cdcdcdcdcdcd), got var-digits",
+        kind=CheckpointError,
+    ):
         build(ScorerRequest(digits_backbone, CPU, str(path)))
 
 

@@ -52,7 +52,7 @@ def test_a_run_writes_the_scorer_its_figures_and_pictures(config, digits_backbon
     assert card.training["held_out"] == record["held_out"]
     assert card.training["data"] == [config.real, config.generated]
     scorer = build(ScorerRequest(digits_backbone, torch.device("cpu"), str(out)))
-    assert scorer.remark is None
+    assert scorer.remarks == ()
 
 
 def test_equal_runs_write_equal_scorers(config, tmp_path):
