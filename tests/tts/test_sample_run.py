@@ -21,7 +21,7 @@ from tts.backbones.storage import TOKENIZER_FILE, TRANSFORMER_FILE, embedded_fol
 from tts.backbones.var_adapter import VarBackbone
 from tts.engine.folder import STAGING, WORK
 from tts.engine.progress import Progress
-from tts.errors import RunError, StoppedError, UsageError
+from tts.errors import CheckpointError, RunError, StoppedError, UsageError
 from tts.evaluation.digits import CLASSIFIER_FILE, DigitsImageScorer
 from tts.io import load_tensors, read_json, save_tensors, sha256_file, to_uint8
 from tts.resolve import build_image_scorer
@@ -270,7 +270,7 @@ def test_another_scorer_under_the_same_name_is_refused(config, digits_scorer, tm
     shutil.copy(digits_scorer, scorer)
     run_sample(replace(config, scorer=str(scorer)))
     before = files(config.out)
-    network, card = load_scorer(digits_scorer, 4)
+    network, card, _ = load_scorer(digits_scorer, 4)
     save_scorer(scorer, network, replace(card, training={"settings": {"seed": 4}}))
     with refused("(scorer_sha256)"):
         run_sample(replace(config, scorer=str(scorer)))
@@ -532,12 +532,14 @@ def test_uint8_rounds_if_asked(finished, tmp_path, digits_backbone):
     assert set(np.unique(difference)) == {0, 1}
 
 
-def test_a_scorer_of_other_weights_is_remarked(config, digits_scorer, tmp_path):
-    network, card = load_scorer(digits_scorer, 4)
+def test_a_scorer_of_other_weights_is_refused(config, digits_scorer, tmp_path, refused):
+    network, card, _ = load_scorer(digits_scorer, 4)
     other = tmp_path / "other.safetensors"
     save_scorer(other, network, replace(card, identity=replace(card.identity, weights="0" * 64)))
-    (remark,) = run_sample(replace(config, scorer=str(other))).remarks
-    assert "other.safetensors was trained on other weights of var-digits" in remark
+    with refused(
+        "scorer was trained for other weights (var-digits, 000000000000), got", kind=CheckpointError
+    ):
+        run_sample(replace(config, scorer=str(other)))
 
 
 def test_greedy_decoding_leaves_one_candidate_and_says_so(config):

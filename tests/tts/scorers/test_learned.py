@@ -70,8 +70,9 @@ def test_the_fast_form_is_used_where_it_pays(scorer):
 def test_a_scorer_of_sides_is_told_the_side(digits_backbone, digits_scorer, tmp_path):
     network, card, _ = load_scorer(digits_scorer, 4)
     config = replace(card.config, sides=(1, 2, 3, 4))
-    card = replace(card, config=config, identity=replace(card.identity, name="flexvar-digits"))
     spec = next(spec for spec in SPECS if spec.name == "flexvar-digits")
+    weights = build_embedded(BackboneRequest(spec, CPU, torch.float32)).weights_hash()
+    card = replace(card, config=config, identity=replace(card.identity, weights=weights))
     maps = torch.randn(2, 3, 16, 4, 4, generator=torch.Generator().manual_seed(0))
     labels, tokens = torch.tensor([4, 7]), torch.zeros(2, 3, 16, dtype=torch.int64)
     for schedule, row in (((1, 2, 3, 4), 2), ((1, 2, 4), 3), ((1, 3, 4), 3)):

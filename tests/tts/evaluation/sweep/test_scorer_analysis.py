@@ -195,7 +195,7 @@ def test_scales_without_training_are_known(
 ) -> None:
     from tts.scorers.checkpoint import load_scorer, save_scorer
 
-    network, card = load_scorer(digits_scorer, 4)
+    network, card, _ = load_scorer(digits_scorer, 4)
     training = {"settings": {"scales": [1, 2, 3], "loss": "pointwise"}}
     save_scorer(tmp_path / "late.safetensors", network, replace(card, training=training))
     sweep.add(candidates="2", scorer=str(tmp_path / "late.safetensors"), **GREEDY)
