@@ -37,6 +37,7 @@ def build_embedded(request: BackboneRequest) -> Backbone:
         raise UsageError(
             f"--weights does not go with {spec.name}, which ships its own; convert yours with 'tts convert'"
         )
-    info, *parts = load_folder(*embedded_folder(spec.name), request.options)
+    info, *nets, weights = load_folder(*embedded_folder(spec.name), request.options)
     info = replace(info, sampling=spec.sampling)
-    return get_family(spec.family).backbone(info, *parts, request.device, request.dtype)
+    shipped = tuple(replace(part, shipped=True) for part in weights)
+    return get_family(spec.family).backbone(info, *nets, shipped, request.device, request.dtype)

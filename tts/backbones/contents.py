@@ -34,6 +34,22 @@ HARMLESS = (
 )
 """Packages whose objects lie beside weights in training checkpoints: left out, without loading them."""
 
+PLAIN = (
+    "bool",
+    "bytearray",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "range",
+    "set",
+    "str",
+)
+"""Types of Python's own that stand in pickles by name, such as in the factory of a ``defaultdict``."""
+
 MAX_FOREIGN = 200
 """Kinds of objects of other packages in one file."""
 
@@ -94,7 +110,7 @@ def _load_pickle(path: Path) -> object:
                 return torch.load(path, map_location="cpu", mmap=zipfile.is_zipfile(path), weights_only=True)
         except pickle.UnpicklingError as error:
             name = _asked(error)
-            harmless = name is not None and name.partition(".")[0] in HARMLESS
+            harmless = name is not None and (name.partition(".")[0] in HARMLESS or name[9:] in PLAIN)
             if name is None or not harmless or name in stand_ins or len(stand_ins) >= MAX_FOREIGN:
                 raise
             stand_ins[name] = type("Foreign", (Foreign,), {"origin": name})
@@ -103,7 +119,8 @@ def _load_pickle(path: Path) -> object:
 def _asked(error: Exception) -> str | None:
     """What a pickle wants to load that is no tensor."""
     found = re.search(r"(?:GLOBAL|global|class)\s+`?([\w.]+)", str(error))
-    return found.group(1) if found else None
+    name = found.group(1) if found else None
+    return f"builtins.{name}" if name in PLAIN else name
 
 
 def _refusal(path: Path, error: Exception) -> str:

@@ -25,7 +25,7 @@ class Weights:
     """The tensors of one network, the files they came from, and what was taken of them.
 
     ``path`` is what was asked for, ``source`` the file or index in it. ``part`` is empty where a file holds
-    nothing else, ``left`` names what else there is.
+    nothing else, ``left`` names what else there is. ``shipped`` ones are as the package has them.
     """
 
     path: Path
@@ -35,6 +35,7 @@ class Weights:
     state: dict[str, Tensor]
     left: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    shipped: bool = False
 
     def __deepcopy__(self, memo: object) -> Weights:
         """Itself: it says where weights came from, whatever a copy of a network is for."""
@@ -60,7 +61,7 @@ class Weights:
         """What a user should know who did not choose it."""
         nets = [name for name in self.left if not any(word in name.lower() for word in BESIDE)]
         said = [f"took {self.taken}"] if nets else []
-        if self.rounded:
+        if self.rounded and not self.shipped:
             said.append(f"the weights in {self.source.name} are {self.rounded}, not float32")
         return (*self.notes, *said)
 

@@ -125,8 +125,8 @@ def _cached(spec: BackboneSpec, role: str) -> Path:
     path = cached_file(spec, role)
     if path is None:
         raise CheckpointError(
-            f"no {role} weights for {spec.name} in {cache_folder()}; run 'tts fetch {spec.name}'"
-            " or pass --weights TRANSFORMER --weights TOKENIZER"
+            f"no {role} weights for {spec.name}; run 'tts fetch {spec.name}'"
+            f" or pass --weights TRANSFORMER --weights TOKENIZER (looked in {cache_folder()})"
         )
     return path
 

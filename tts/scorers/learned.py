@@ -94,5 +94,6 @@ def build(request: ScorerRequest) -> LearnedScorer:
     network, card, weights = load_scorer(path, request.backbone.info.grid, request.part)
     remark = check_backbone(path, card, BackboneIdentity.from_backbone(request.backbone))
     rows = card.config.rows(request.backbone.info.schedule)
-    remarks = (*weights.remarks, *([remark] if remark else []))
+    said = weights.remarks if card.identity is None else weights.notes  # of ours, the type is as it should be
+    remarks = (*said, *([remark] if remark else []))
     return LearnedScorer(network.to(request.device), weights.source, card, rows, remarks)

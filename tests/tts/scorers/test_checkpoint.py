@@ -266,7 +266,7 @@ def test_another_models_weights_are_refused(tmp_path, suffix, refused):
         torch.save(state, path)
     else:
         save_tensors(path, state, {})
-    with refused(f"other{suffix}", "is no scorer; give a file of 'tts train-scorer'", kind=CheckpointError):
+    with refused(f"other{suffix}", "holds no state dict of a scorer", kind=CheckpointError):
         load_scorer(path, 4)
 
 
