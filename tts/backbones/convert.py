@@ -24,6 +24,7 @@ from tts.backbones.weights import State
 from tts.config import parse_schedule
 from tts.errors import UsageError
 from tts.io import atomic_path, read_metadata
+from tts.locks import sole_writer
 from tts.registry import NAME
 from tts.specs import BackboneOptions, Schedule
 
@@ -75,7 +76,13 @@ def _one(path: Path, name: str) -> Path:
 
 def _write(out: Path, states: tuple[State, State], config: FolderConfig) -> None:
     """Write both files under other names first, so that a failure leaves what was there."""
-    with atomic_path(out / TOKENIZER_FILE) as tokenizer, atomic_path(out / TRANSFORMER_FILE) as transformer:
+    targets = out / TOKENIZER_FILE, out / TRANSFORMER_FILE
+    with (
+        sole_writer(targets[0]),
+        sole_writer(targets[1]),
+        atomic_path(targets[0]) as tokenizer,
+        atomic_path(targets[1]) as transformer,
+    ):
         write_tokenizer(tokenizer, states[1])
         write_transformer(transformer, states[0], config)
 

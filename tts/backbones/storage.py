@@ -19,7 +19,6 @@ from tts.backbones.weights import DERIVED, State
 from tts.config import check_schedule
 from tts.errors import CheckpointError, PluginError, UsageError
 from tts.io import read_metadata, save_tensors
-from tts.locks import sole_writer
 from tts.specs import BackboneOptions, BackboneRequest, BackboneSpec, SamplingDefaults
 
 TRANSFORMER_FILE = "transformer.safetensors"
@@ -202,14 +201,12 @@ def load_folder(
 
 def write_transformer(path: Path, state: State, config: FolderConfig) -> None:
     """Store a transformer's state with its whole configuration in the metadata."""
-    with sole_writer(path):
-        save_tensors(path, _storable(state), {"format": FOLDER_FORMAT, "config": json.dumps(asdict(config))})
+    save_tensors(path, _storable(state), {"format": FOLDER_FORMAT, "config": json.dumps(asdict(config))})
 
 
 def write_tokenizer(path: Path, state: State) -> None:
     """Store a tokenizer's state."""
-    with sole_writer(path):
-        save_tensors(path, _storable(state), {"format": FOLDER_FORMAT})
+    save_tensors(path, _storable(state), {"format": FOLDER_FORMAT})
 
 
 def _storable(state: State) -> dict[str, torch.Tensor]:
