@@ -120,8 +120,10 @@ def test_a_torchrun_that_dies_before_its_processes_meet_leaves_none(
     wait_for(lambda: len(children.read_text().split()) >= 2, process)
     time.sleep(seconds)
     process.kill()
-    _, stderr = process.communicate(timeout=250)  # the end of the pipes, which the processes hold, too
+    _, stderr = process.communicate(timeout=120)  # the end of the pipes, which the processes hold, too
     assert "Traceback" not in stderr
+    assert stderr.count("error: ") == 1
+    assert "error: torchrun is gone; start the run again\n" in stderr
 
 
 @pytest.mark.parametrize("command", ["sample", "collect", "train-scorer", "sweep", "pack", "convert", "eval"])

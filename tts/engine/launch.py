@@ -87,7 +87,7 @@ def meeting(launch: Launch, backend: str = "gloo") -> Iterator[PrefixStore]:
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
-    _check_agent()
+    _check_agent(launch)
     try:
         with _watching_agent(launch):
             store, rank, world = next(rendezvous("env://"))
@@ -104,7 +104,7 @@ def meeting(launch: Launch, backend: str = "gloo") -> Iterator[PrefixStore]:
         dist.destroy_process_group()
 
 
-def _check_agent() -> None:
+def _check_agent(launch: Launch) -> None:
     """See that torchrun's agent, which was there before this process, still is: others would wait long."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return
@@ -112,7 +112,7 @@ def _check_agent() -> None:
     try:
         socket.create_connection(address, timeout=20).close()
     except OSError as error:
-        raise RunError(GONE) from error
+        raise RunError(GONE) if launch.local_rank == 0 else PeerError(RunError.exit_code) from error
 
 
 @contextmanager

@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 import pytest
+import torch.distributed  # noqa: F401  (a module of its own name is hidden by a function)
 
 from tts.engine.launch import Launch, agree
-from tts.errors import RunError, UsageError
+from tts.errors import PeerError, RunError, UsageError
 
 PLACE = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 TORCHRUN = {**PLACE, "MASTER_ADDR": "node0"}
@@ -70,10 +71,18 @@ def test_a_process_whose_agent_dies_before_the_meeting_ends():
 def test_an_agent_that_was_gone_before_is_not_waited_for_long(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    for name, value in {**PLACE, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}.items():
+    for name, value in {
+        **PLACE,
+        "LOCAL_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
     with pytest.raises(RunError, match="torchrun is gone; start the run again"):
+        agree(Launch.from_environment(), lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(PeerError):  # one a machine says so
         agree(Launch.from_environment(), lambda: 1)
 
 
@@ -81,6 +90,6 @@ def test_processes_that_cannot_meet_are_told_in_one_line(monkeypatch):
     def fail(url):
         raise RuntimeError("timed out\nframe #0")
 
-    monkeypatch.setattr("torch.distributed.rendezvous.rendezvous", fail)
+    monkeypatch.setattr(sys.modules["torch.distributed.rendezvous"], "rendezvous", fail)
     with pytest.raises(RunError, match=r"the 8 processes could not meet .timed out frame #0.; start the run"):
         agree(Launch(5, 8, 1, 4), lambda: 1)
