@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tts.io import read_json
+
 ROOT = Path(__file__).parent.parent
 FOLDERS = {
     name: ROOT / "benchmarks" / "results" / f"strategies_{name}" for name in ("var-digits", "flexvar-digits")
@@ -36,7 +38,7 @@ def rounded(value):
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_the_kept_tables_follow_from_the_sweep(script, name):
-    found, kept = script.measure(FOLDERS[name]), json.loads((FOLDERS[name] / "equal_cost.json").read_text())
+    found, kept = script.measure(FOLDERS[name]), read_json(FOLDERS[name] / "equal_cost.json")
     assert rounded(json.loads(json.dumps(found))) == rounded(kept)
     assert script.text(found) == (FOLDERS[name] / "equal_cost.md").read_text()
 
@@ -55,7 +57,7 @@ def test_a_point_keeps_its_budget(script, name):
 def test_the_page_quotes_the_tables(script, name):
     page = (ROOT / "docs" / "choosing.md").read_text()
     table = next(part for part in page.split("\n\n") if part.startswith(f"| {name} "))
-    kept = json.loads((FOLDERS[name] / "equal_cost.json").read_text())["tables"]["seconds"]
+    kept = read_json(FOLDERS[name] / "equal_cost.json")["tables"]["seconds"]
     measured = {f"{one['mean']:.2f}" for row in kept.values() for one in row if one}
     quoted = re.findall(r"(\d\.\d\d) ±", "\n".join(table.splitlines()[1:]))
     assert len(quoted) > 15

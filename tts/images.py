@@ -9,10 +9,12 @@ Axis letters: H W pixels.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -116,14 +118,17 @@ class Picture:
     remarks: tuple[str, ...] = ()
 
 
-def read_image(path: Path | str) -> Pixels:
-    """Pixels (H, W, 3), uint8, of an image file, as stored; ``ImageError`` if they cannot be had."""
-    return read_picture(path).pixels
+def read_image(path: Path | str, sha256: str | None = None) -> Pixels:
+    """Pixels (H, W, 3), uint8, of an image file, as stored; ``ImageError`` if they cannot be had.
+
+    Where the file's ``sha256`` is known, it must be that file.
+    """
+    return read_picture(path, sha256=sha256).pixels
 
 
-def read_picture(path: Path | str, upright: bool = False) -> Picture:
+def read_picture(path: Path | str, upright: bool = False, sha256: str | None = None) -> Picture:
     """The same with remarks; ``upright`` applies an EXIF orientation."""
-    with _named(path) as file, Image.open(file, formats=FORMATS) as image:
+    with _named(path, sha256) as file, Image.open(file, formats=FORMATS) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # a photograph, followed by small ones of it
             raise ValueError(f"it holds {frames} frames or pages; save one of them as an image")
@@ -146,11 +151,17 @@ def verified_size(path: Path | str) -> tuple[int, int]:
 
 
 @contextmanager
-def _named(path: Path | str) -> Iterator[IO[bytes]]:
-    """An open image file; what goes wrong with it is told under its name."""
+def _named(path: Path | str, sha256: str | None = None) -> Iterator[IO[bytes]]:
+    """An open image file, the one of a checksum if that is given; what goes wrong is told under its name."""
     try:
         with Path(path).open("rb") as file, _QUIET:  # of large images and odd metadata: the pixels count
-            yield file
+            content: IO[bytes] = file
+            if sha256 is not None:
+                data = file.read()
+                if hashlib.sha256(data).hexdigest() != sha256:
+                    raise ValueError(f"it does not match its checksum {sha256[:12]}")
+                content = BytesIO(data)
+            yield content
     except Exception as error:  # decoders raise errors of many kinds for broken files
         raise ImageError(f"{path} is no readable image ({_why(error)}); replace or remove it") from error
 

@@ -1,5 +1,8 @@
 """Files in and out: atomic writes, safetensors, JSON, PNG, npz.
 
+What is written as safetensors or JSON carries its own checksum, which is compared when it is read
+(``tts.contents``).
+
 Axis letters: N images, H W pixels. Every write goes to a temporary name in the same folder and is renamed
 when it is complete, so that a reader never sees half a file.
 """
@@ -24,12 +27,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tts.contents import BLANK, DIGEST, check_seal, check_tensors, seal_tensors, sealed
+from tts.contents import sha256_file as sha256_file
 from tts.errors import CheckpointError, RunError, ShapeError, UsageError, check_text, reason
 
 Uint8Rule = Literal["truncate", "round"]
 UINT8_RULES = ("truncate", "round")
-
-_CHUNK = 1 << 20
 
 
 @contextmanager
@@ -80,33 +83,37 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def write_json(path: Path | str, obj: object) -> None:
-    """Write ``obj`` as indented JSON."""
-    text = json.dumps(obj, indent=2, ensure_ascii=False) + "\n"
+def write_json(path: Path | str, obj: object, seal: bool = True) -> None:
+    """Write ``obj`` as indented JSON, an object with its checksum unless people may edit it."""
+    text = (json.dumps(obj, indent=2, ensure_ascii=False) + "\n").encode()
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(sealed(text) if seal else text)
 
 
-def read_json(path: Path | str) -> Any:
-    """Read a JSON file."""
+def read_json(path: Path | str, own: bool = False) -> Any:
+    """Read a JSON file, whose checksum must match; the toolkit's ``own`` must have one."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_bytes()
+        content = json.loads(text)
     except OSError as error:
         raise _unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON ({reason(error)}); write the file again") from error
+    check_seal(path, text, content, own)
+    return content
 
 
 def save_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write named tensors, copied to the CPU, and text metadata as one safetensors file."""
+    """Write named tensors, copied to the CPU, and text metadata with a checksum as one safetensors file."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # as of any new file; safetensors makes files private to their owner
         try:
             with _holder(temporary) as folder:
-                save_file(plain, folder / temporary.name, metadata=dict(metadata))
+                save_file(plain, folder / temporary.name, metadata={**metadata, DIGEST: BLANK})
                 _sort_metadata(folder / temporary.name)
+                seal_tensors(folder / temporary.name)
                 (folder / temporary.name).chmod(mode)
                 (folder / temporary.name).replace(temporary)
         except SafetensorError as error:
@@ -149,16 +156,39 @@ def _sort_metadata(path: Path) -> None:
             file.write(text.ljust(size))
 
 
-def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors, on the CPU, and the metadata of a safetensors file."""
+def load_tensors(path: Path | str, own: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors, on the CPU, and the metadata of a safetensors file, whose checksum must match.
+
+    The toolkit's ``own`` must have one; others are read without.
+    """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        check_tensors(path, own=own)
+        return _tensors(file)
+
+
+def map_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The same without a look at the checksum: mapped from disk, so that only what is used is read.
+
+    For what is checked elsewhere, or decides nothing.
+    """
+    with _opened(path) as file:
+        return _tensors(file)
+
+
+def _tensors(file: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
+    return {name: file.get_tensor(name) for name in file.keys()}, _metadata(file)  # noqa: SIM118
+
+
+def _metadata(file: Any) -> dict[str, str]:
+    metadata = dict(file.metadata() or {})
+    metadata.pop(DIGEST, None)
+    return metadata
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:
-    """Read the metadata of a safetensors file without its tensors."""
+    """Read the metadata of a safetensors file without its tensors, and without a look at its checksum."""
     with _opened(path) as file:
-        return dict(file.metadata() or {})
+        return _metadata(file)
 
 
 @contextmanager
@@ -182,24 +212,17 @@ def _unreadable(path: Path | str, error: OSError) -> CheckpointError:
     return CheckpointError(f"cannot read {path} ({reason(error)}); check the path")
 
 
-def sha256_file(path: Path | str) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    try:
-        with Path(path).open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    return digest.hexdigest()
-
-
 def save_png(path: Path | str, image: NDArray[np.uint8]) -> None:
     """Write an image (H, W, 3), uint8, as PNG."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ShapeError(f"image is {image.dtype} {image.shape}, a PNG needs uint8 (H, W, 3); use to_uint8")
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
+
+
+def pixels_digest(image: NDArray[np.uint8]) -> str:
+    """SHA-256 of an image's (H, W, 3) shape and pixels, whatever file they come from."""
+    return hashlib.sha256(f"{image.shape}".encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
 def save_npz(path: Path | str, **arrays: NDArray[Any]) -> None:

@@ -38,7 +38,7 @@ def recorded_speed(folder: Path) -> float | None:
     if not (folder / RECORD).is_file():
         return None
     try:
-        speed: float | None = read_json(folder / RECORD)["timing"]["images_per_second"]
+        speed: float | None = read_json(folder / RECORD, own=True)["timing"]["images_per_second"]
         return speed
     except (KeyError, TypeError):
         raise CheckpointError(
@@ -49,9 +49,18 @@ def recorded_speed(folder: Path) -> float | None:
 def recorded_family(folder: Path) -> str | None:
     """The family of the backbone that made a run, where its record names one."""
     try:
-        return str(read_json(folder / RECORD)["backbone"]["family"])
+        return str(read_json(folder / RECORD, own=True)["backbone"]["family"])
     except (CheckpointError, KeyError, TypeError):
         return None
+
+
+def recorded_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of the files that a run's record names; none without a record."""
+    if not (folder / RECORD).is_file():
+        return {}
+    record = read_json(folder / RECORD, own=True)
+    files = record.get("files") if isinstance(record, dict) else None
+    return {str(name): str(digest) for name, digest in files.items()} if isinstance(files, dict) else {}
 
 
 class ImagesWriter:

@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 from tts import __version__
 from tts.engine.folder import RunFolder, recorded_plan
 from tts.engine.plan import PLAN_FILE, Plan
-from tts.engine.shards import read_shard
 from tts.errors import CheckpointError, RunError, UsageError
-from tts.images import read_image
-from tts.io import ensure_writable_dir
+from tts.io import ensure_writable_dir, read_json
 from tts.locks import sole_writer
-from tts.outputs import NPZ, RECORD, NpzWriter, Pixels, image_path, recorded_family
+from tts.outputs import NPZ, RECORD, NpzWriter, Pixels, recorded_family
 from tts.pipeline import Item
-from tts.sample_job import LAYOUT, PIXELS
+from tts.run_images import RunImage, check_listed, checked_shards, damaged, images_of, items_of
+from tts.sample_job import LAYOUT
 
 PORTION = 64
 THREADS = 8
@@ -112,20 +111,28 @@ def check_balance(counts: Counter[int]) -> None:
         )
 
 
-def finished_run(folder: Path) -> RunFolder:
-    """The run of a folder, which must be finished."""
+def sample_run(folder: Path) -> RunFolder:
+    """The run of a folder."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; give the output folder of 'tts sample'")
     plan = Plan.load(folder)
     if plan is None or plan.kind not in LAYOUT.kinds:
         what = f"{plan.kind} data" if plan else f"no {PLAN_FILE}"
         raise UsageError(f"{folder} holds {what}, no run of 'tts sample'; give its output folder")
-    if recorded_plan(folder, LAYOUT) != plan.id:
+    return RunFolder(folder, folder, LAYOUT, plan, ())
+
+
+def finished_run(folder: Path) -> RunFolder:
+    """The run of a folder, which must be finished."""
+    run = sample_run(folder)
+    if (folder / RECORD).is_file():
+        read_json(folder / RECORD, own=True)
+    if recorded_plan(folder, LAYOUT) != run.plan.id:
         raise UsageError(
             f"{folder} is unfinished (no {RECORD} of all its images); see 'tts data info {folder}' for the"
             " command that goes on"
         )
-    return RunFolder(folder, folder, LAYOUT, plan, ())
+    return run
 
 
 def _check_target(run: RunFolder, to: Path, overwrite: bool) -> None:
@@ -139,29 +146,20 @@ def _check_target(run: RunFolder, to: Path, overwrite: bool) -> None:
 
 
 def _source(run: RunFolder, tell: Progress) -> Source:
-    """The images of a run: of its shards, which are checked, if these hold pixels, else of its PNG files."""
+    """The images of a run: of its shards if these hold pixels, else of its PNG files."""
+    images: list[RunImage] = []
     items: list[Item] = []
-    blocks: list[Pixels] = []
-    for shard in run.shards:
-        path = run.shard_path(shard.number)
-        try:
-            rows, _ = read_shard(path, shard)  # the tensors are mapped from disk
-        except CheckpointError as error:
-            raise CheckpointError(
-                f"{str(error).partition('; ')[0]}; mend it with 'tts data verify {run.path} --repair'"
-            ) from error
-        labels, seeds = rows.tensors["labels"].tolist(), rows.tensors["seeds"].tolist()
-        items += [Item(label, seed) for label, seed in zip(labels, seeds, strict=True)]
-        if PIXELS in rows.tensors:
-            blocks.append(rows.tensors[PIXELS].numpy())
-        tell(shard.number + 1, len(run.shards))
-    if len(blocks) < len(run.shards):
-        return Source(items, lambda number: read_image(image_path(run.path, items[number])))
-    ends = np.cumsum([len(block) for block in blocks])
+    for number, rows in enumerate(checked_shards(run)):
+        images += images_of(run, rows)
+        items += items_of(rows)
+        tell(number + 1, len(run.shards))
+    check_listed(run, images)
 
     def pixels(number: int) -> Pixels:
-        block = int(np.searchsorted(ends, number, side="right"))
-        return blocks[block][number - ends[block]]
+        try:
+            return images[number].read()
+        except CheckpointError as error:
+            raise damaged(run, error) from error
 
     return Source(items, pixels)
 

@@ -233,7 +233,7 @@ def _plan_from_tokens(config: SampleConfig, info: BackboneInfo) -> tuple[list[It
         raise UsageError("--labels and --per-class do not go with --from-tokens: the file has its own labels")
     file = Path(str(config.from_tokens))
     scales = one_based(config, info, "from_scale") or 0
-    tensors, metadata = load_tensors(file)
+    tensors, metadata = load_tensors(file, own=True)
     schedule = ",".join(map(str, info.schedule))
     if not {"tokens", "labels", "seeds"} <= set(tensors) or metadata.get("schedule", schedule) != schedule:
         raise CheckpointError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,23 +17,23 @@ from tts.engine.job import Timing
 from tts.engine.shards import Rows
 from tts.errors import CheckpointError
 from tts.fitting import Fit
-from tts.images import read_image
 from tts.io import (
-    load_tensors,
     make_folder,
+    map_tensors,
     read_json,
     save_png,
     save_tensors,
+    sha256_file,
     to_uint8,
     write_json,
 )
 from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, Pixels, image_path
 from tts.pipeline import Batch, Generator, Item, Prefix
+from tts.run_images import PIXELS, PNG, checked_shards, images_of, png_digests
 
 SHARDS = "shards"
 LAYOUT = Layout(RECORD, ("sample",), SHARDS, (IMAGES, TOKENS, TRACE, NPZ, GRID))
 PNG_THREADS = 8
-PIXELS = "pixels"
 MAPS = ("tokens", "labels", "seeds", "winner_scores", "winner_index")
 
 
@@ -110,7 +109,7 @@ class SampleJob:
 
     def publish(self, items: Sequence[Item], rows: Rows) -> tuple[Rows, Mapping[str, str]]:
         """Write the PNG files; the shard keeps the pixels only if an npz is to be made of them."""
-        tensors, notes = dict(rows.tensors), {}
+        tensors = dict(rows.tensors)
         pixels = tensors[PIXELS].numpy()
         if "png" in self.wanted.formats:
             paths = [image_path(self.folder, item) for item in items]
@@ -118,10 +117,10 @@ class SampleJob:
                 make_folder(parent)
             with ThreadPoolExecutor(PNG_THREADS) as pool:
                 list(pool.map(save_png, paths, pixels))
-            notes["images_sha256"] = images_digest(self.folder, items)
+            tensors[PNG] = png_digests(self.folder, items)
         if "npz" not in self.wanted.formats:
             del tensors[PIXELS]
-        return Rows(tensors, rows.taken, rows.skipped), notes
+        return Rows(tensors, rows.taken, rows.skipped), {}
 
     def finish(self, run: RunFolder, timing: Timing) -> None:
         """Write the grid, the npz, the token maps, the trace and, last, the record."""
@@ -129,28 +128,22 @@ class SampleJob:
             size = self.generator.backbone.info.image_size
             with NpzWriter(run.path / NPZ, run.items, size) as writer:
                 for shard in run.shards:
-                    writer.append(load_tensors(run.shard_path(shard.number))[0][PIXELS].numpy())
+                    writer.append(map_tensors(run.shard_path(shard.number))[0][PIXELS].numpy())
         save_png(run.path / GRID, _grid(run))
         if self.wanted.tokens:
             save_tensors(run.path / TOKENS, _joined(run, MAPS), self.wanted.metadata)
         if self.wanted.trace:
             save_tensors(run.path / TRACE, _joined(run, None), self.wanted.metadata)
+        files = [name for name in (GRID, NPZ) if (run.path / name).is_file()]
         record = {
             "finished": True,
             "plan": run.plan.id,
             "images": run.plan.items,
             **self.record,
             "timing": _timing(run, timing, self.fit.batch),
+            "files": {name: sha256_file(run.path / name) for name in files},
         }
         write_json(run.path / RECORD, record)
-
-
-def images_digest(folder: Path, items: Sequence[Item]) -> str:
-    """SHA-256 of the PNG files of some items, one after another."""
-    total = hashlib.sha256()
-    for item in items:
-        total.update(image_path(folder, item).read_bytes())
-    return total.hexdigest()
 
 
 def _grid(run: RunFolder) -> Pixels:
@@ -162,12 +155,10 @@ def _grid(run: RunFolder) -> Pixels:
             for row, item in enumerate(run.items[shard.first : shard.first + shard.count])
             if grid.wants(item)
         ]
-        tensors = load_tensors(run.shard_path(shard.number))[0] if wanted else {}
-        for row, item in wanted:
-            if PIXELS in tensors:
-                grid.add(item, tensors[PIXELS][row].numpy().copy())
-            else:
-                grid.add(item, read_image(image_path(run.path, item)))
+        for rows in checked_shards(run, [shard.number]) if wanted else ():
+            images = images_of(run, rows)
+            for row, item in wanted:
+                grid.add(item, images[row].read().copy())
         if grid.full:
             break
     return grid.picture()
@@ -175,7 +166,7 @@ def _grid(run: RunFolder) -> Pixels:
 
 def _joined(run: RunFolder, names: Sequence[str] | None) -> dict[str, torch.Tensor]:
     """Columns of all shards; ``None`` means the scores of all candidates."""
-    parts = [load_tensors(run.shard_path(shard.number))[0] for shard in run.shards]
+    parts = [map_tensors(run.shard_path(shard.number))[0] for shard in run.shards]
     wanted = [name for name in parts[0] if name.startswith("scores.")] if names is None else names
     columns = {name: torch.cat([part[name] for part in parts]) for name in wanted}
     return {name: column if column.is_floating_point() else column.long() for name, column in columns.items()}

@@ -39,7 +39,7 @@ def write_settings(path: Path, settings: Mapping[str, Any], notes: Mapping[str, 
         key: _moved(key, value, lambda text: _from(path.parent, text)) for key, value in settings.items()
     }
     content = {"format": FORMAT, "settings": _as_json(_checked(path, where)), **notes}
-    write_json(path, content)
+    write_json(path, content, seal=False)
 
 
 def read_settings(path: Path) -> dict[str, Any]:

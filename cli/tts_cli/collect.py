@@ -47,6 +47,7 @@ def collect(
     shard: options.Share = None,
     shard_items: options.ShardItems = None,
     log_json: options.LogJson = False,
+    recheck: options.Recheck = False,
 ) -> None:
     """Collect one side of a scorer's training data: generated images, or real ones with --real.
 

@@ -61,6 +61,7 @@ def evaluate(
     device: options.Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Also store the JSON in this file.")] = None,
     as_json: options.Json = False,
+    recheck: options.Recheck = False,
 ) -> None:
     """Compare sets of images with real ones by the ADM protocol: FID, sFID, IS, precision, recall.
 

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from tts_cli import options
+
 
 def grid(
     runs: Annotated[list[Path], typer.Argument(help="Output folders of `tts sample` with the same items.")],
     out: Annotated[Path, typer.Option(help="PNG file.")] = Path("compare.png"),
     columns: Annotated[int, typer.Option(min=1, help="Images of each class and run.")] = 8,
     rows: Annotated[int, typer.Option(min=1, help="Classes.")] = 10,
+    recheck: options.Recheck = False,
 ) -> None:
     """Put the same images of several runs side by side: one block a run, one row a class.
 

@@ -77,6 +77,24 @@ ApplyOrientation = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out already holds.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _recheck(context: typer.Context, value: bool) -> None:
+    """Check files in full until the command ends."""
+    if value:
+        from tts.cache import rechecking
+
+        context.with_resource(rechecking())
+
+
+Recheck = Annotated[
+    bool,
+    typer.Option(
+        "--recheck",
+        callback=_recheck,
+        help="Read every file in full, even where size and times are those of the last check.",
+    ),
+]
 Extend = Annotated[bool, typer.Option("--extend", help="Add the images that --out does not have yet.")]
 Share = Annotated[
     str | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tts_cli import options
 from tts_cli.progress import progress_bar
 from tts_cli.units import size
 
@@ -19,6 +20,7 @@ def pack(
         bool, typer.Option("--unbalanced", help="Allow different numbers of images a class.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    recheck: options.Recheck = False,
 ) -> None:
     """Pack a run's images for evaluation: an npz of the ADM protocol, in a seeded random order.
 

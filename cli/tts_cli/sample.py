@@ -69,6 +69,7 @@ def sample(
     shard_items: options.ShardItems = None,
     log_json: options.LogJson = False,
     as_json: options.Json = False,
+    recheck: options.Recheck = False,
 ) -> None:
     """Generate images, choosing among candidate token maps at each scale (LSRS, Algorithm 1).
 

@@ -90,6 +90,7 @@ def sweep(
     score_memory: options.ScoreMemory = 512,
     log_json: options.LogJson = False,
     as_json: options.Json = False,
+    recheck: options.Recheck = False,
 ) -> None:
     """Measure many settings with the same noise: grids of options, resumable, by any number of processes.
 
@@ -157,5 +158,5 @@ def _json(summary: SweepSummary) -> dict[str, object]:
     comparison = None if summary.comparison is None else asdict(summary.comparison)
     asked = {"points": summary.points, "seed_sets": summary.seed_sets, "made": summary.made}
     timing = None if summary.results.timing is None else asdict(summary.results.timing)
-    results = read_json(folder / RESULTS)
+    results = read_json(folder / RESULTS, own=True)
     return {"out": str(folder), **asked, "results": results, "timing": timing, "against": comparison}

@@ -57,6 +57,7 @@ def train_scorer(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    recheck: options.Recheck = False,
 ) -> None:
     """Train a scorer on same-class pairs of real and generated token maps (equations 4 and 5).
 

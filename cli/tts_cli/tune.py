@@ -60,6 +60,7 @@ def tune(
     score_memory: options.ScoreMemory = 512,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    recheck: options.Recheck = False,
 ) -> None:
     """Find settings that suit a model and its scorer, and confirm what they gain.
 

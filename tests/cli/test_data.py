@@ -16,6 +16,7 @@ from tts.data.store import TokenStore
 from tts.data.writing import StoreWriter
 from tts.engine.launch import Launch
 from tts.engine.worker import Worker
+from tts.io import read_json, write_json
 
 Run = Callable[..., Any]
 Text = Callable[..., str]
@@ -282,10 +283,8 @@ def test_png_files_are_named_and_made_again(
     (out / names[9]).write_bytes((out / names[10]).read_bytes())
     lines = broken(run, out)
     assert lines[0] == f"{names[1]}: missing"
-    assert lines[1].startswith(f"{names[2]}: is no readable image ")
-    changed = names[9] if pixels else f"{names[8]} to {names[11]}"  # the shard's
-    assert lines[2].startswith(f"{changed}: ")
-    assert lines[2].endswith("not the image that was made")
+    assert lines[1] == f"{names[2]}: is not the image that was made"
+    assert lines[2] == f"{names[9]}: is not the image that was made"
     assert lines[3] == f"4 of 4 shards whole, 15 images, 3 faults in {out}"
     found = json.loads(run("data", "verify", out, "--json").stdout)["faults"]
     assert [fault["shard"] for fault in found] == [0, 0, 2]
@@ -328,9 +327,9 @@ def test_a_manifest_that_names_another_checksum_is_written_again(
     out = collected(succeed, tmp_path / "data")
     before = files(out)
     path = out / "manifest.json"
-    record = json.loads(path.read_text())
+    record = read_json(path)
     record["shards"][1]["sha256"] = "0" * 64
-    path.write_text(json.dumps(record))
+    write_json(path, record)
     assert (
         broken(run, out)[0]
         == "manifest.json: names another checksum for shard-00001.safetensors, which is whole"

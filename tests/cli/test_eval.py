@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tts.io import read_json
+
 FEATURES = 1e-3
 """Relative: other batches give float32 features other last digits (3e-5: sums of 576 products, 5 in a row),
 and a distance is the difference of traces some ten times as large."""
@@ -52,7 +54,7 @@ def test_a_table_compares_runs_with_the_first(succeed: Text, runs: tuple[Path, P
 def test_json_holds_everything(succeed: Text, runs: tuple[Path, Path], tmp_path: Path) -> None:
     stdout = succeed("eval", *runs, "--json", "--out", tmp_path / "deeper" / "figures.json")
     found = json.loads(stdout)
-    assert json.loads((tmp_path / "deeper" / "figures.json").read_text()) == found
+    assert read_json(tmp_path / "deeper" / "figures.json", own=True) == found
     assert found["format"] == "scalewise-tts-eval-1"
     assert (found["title"], found["features"]["name"]) == ("FD", "digits")
     assert (found["reference"]["text"], found["reference"]["statistics"]) == ("heldout", "computed")
@@ -206,6 +208,7 @@ def test_a_damaged_run_is_refused(refuse: Text, runs: tuple[Path, Path], tmp_pat
         (run / "run.json").unlink()
     else:
         (run / "run.json").write_text("{}" if damage == "record" else "{")
+        expected = expected if damage == "record" else "run.json is not valid JSON"
     assert expected in refuse("eval", target)
 
 

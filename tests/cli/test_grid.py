@@ -60,8 +60,8 @@ def test_the_default_file_is_in_the_current_folder(
 
 
 def test_only_common_images_are_shown(succeed: Text, runs: tuple[Path, Path], tmp_path: Path) -> None:
-    shutil.copytree(runs[1], tmp_path / "part")
-    shutil.rmtree(tmp_path / "part" / "images" / "0001")
+    items = ("--labels", "4,6,7", "--seeds", "0-3", "--candidates", 1)
+    succeed("sample", *items, "--out", tmp_path / "part")
     line = succeed("grid", runs[0], tmp_path / "part", "--out", tmp_path / "c.png")
     assert line.startswith("8 images of each run")
 
@@ -76,7 +76,7 @@ def test_bad_input_is_one_line_and_an_existing_picture_stays(
     shutil.copytree(runs[0], tmp_path / "damaged")
     (tmp_path / "damaged" / "images" / "0001" / "000000.png").write_bytes(b"no picture")
     for options, expected in (
-        ((runs[0], tmp_path / "nothing"), "holds no PNG images of 'tts sample'"),
+        ((runs[0], tmp_path / "nothing"), "is no folder"),
         ((runs[0], tmp_path / "other"), "no image in common"),
         ((tmp_path / "damaged",), "is no readable image"),
         ((*runs, "--rows", 0), "invalid value for '--rows'"),

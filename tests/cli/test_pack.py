@@ -122,7 +122,7 @@ def test_a_missing_or_unreadable_image_is_named(
     image.write_bytes(image.read_bytes()[:60])
     assert f"{image} is no readable image" in refuse("pack", out, "--to", to)
     image.unlink()
-    assert f"{image} is no readable image (no such file or directory)" in refuse("pack", out, "--to", to)
+    assert f"{image} is missing" in refuse("pack", out, "--to", to)
     assert list(tmp_path.iterdir()) == [out]  # not even a temporary file
     assert run("data", "verify", out, "--repair").code == 0
     succeed("pack", out, "--to", to)

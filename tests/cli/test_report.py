@@ -47,7 +47,7 @@ def swept(succeed: Succeed, run: Any, tmp_path_factory: pytest.TempPathFactory) 
 def test_a_sweep_becomes_one_page_with_its_tables_plots_and_images(succeed: Succeed, swept: Path) -> None:
     line = succeed("report", swept)
     page = swept / "report.html"
-    figures = len(json.loads((swept / "figures.json").read_text()))
+    figures = len(json.loads((swept / "figures.json").read_text())["figures"])
     assert line == f"report of a sweep in {page} ({page.stat().st_size / 1000:.0f} kB, {figures} figures)\n"
     text = check_alone(page)
     for title in ("Overview", "Tables", "Plots", "Images", "How it was made"):

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from tts.io import read_json
+
 Run = Callable[..., Any]
 Text = Callable[..., str]
 Files = Callable[[Path], dict[str, bytes]]
@@ -21,7 +23,7 @@ EVERYTHING = ("--format", "png,npz", "--save-tokens", "--trace")
 
 
 def record(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "run.json").read_text())
+    return read_json(folder / "run.json")
 
 
 @pytest.fixture(scope="module")

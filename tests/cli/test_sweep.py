@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tts.io import read_json
+
 FEATURES = 1e-3
 """Relative: other batches give float32 features other last digits (3e-5: sums of 576 products, 5 in a row),
 and a distance is the difference of traces some ten times as large."""
@@ -85,7 +87,7 @@ def test_json_holds_the_results_and_the_comparison(sweep: Text, tmp_path: Path) 
     sweep("--grid", "candidates=1,2", "--seeds", 2, *out)
     other = ("--grid", "candidates=1,2", "--seeds", 2, "--cfg", 3, "--out", tmp_path / "second")
     found = json.loads(sweep(*other, "--against", tmp_path / "first", "--json"))
-    assert found["results"] == json.loads((tmp_path / "second" / "results.json").read_text())
+    assert found["results"] == read_json(tmp_path / "second" / "results.json")
     assert (found["points"], found["seed_sets"], found["made"]) == (2, 2, 4)
     assert found["against"]["apart"] == {"cfg": [3.0, 1.5]}
     assert [pair["point"] for pair in found["against"]["pairs"]] == ["plain-cfg3", "greedy-m2-st2-cfg3"]

@@ -19,6 +19,7 @@ from tts.evaluation.tune.bench import LabBench
 from tts.evaluation.tune.budget import Clock
 from tts.evaluation.tune.desk import Half
 from tts.evaluation.tune.space import Arm
+from tts.io import write_json
 
 Run = Callable[..., Any]
 Text = Callable[..., str]
@@ -232,7 +233,7 @@ def test_overwrite_begins_anew(out: Path, run: Run, counted: CountedTime) -> Non
 
 
 def test_a_damaged_record_is_refused(out: Path, refuse: Text) -> None:
-    (out / "tune.json").write_text(json.dumps({"format": "scalewise-tts-tune-1"}))
+    write_json((out / "tune.json"), {"format": "scalewise-tts-tune-1"})
     assert "is no record of 'tts tune'" in refuse("tune", *SMALL, "--out", out)
 
 

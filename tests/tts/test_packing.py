@@ -21,6 +21,7 @@ from tts.locks import sole_writer
 from tts.outputs import image_path
 from tts.packing import check_balance, pack
 from tts.pipeline import distinct_items
+from tts.run_images import PNG, png_digests
 from tts.sample_job import LAYOUT
 
 
@@ -30,8 +31,8 @@ def pixel_values(items, size):
     return base[:, None, None].expand(-1, size, size, -1).to(torch.uint8).contiguous()
 
 
-def made(folder, per_class, size=8, pixels=True, shard_items=100):
-    """A finished run of ten classes without a model."""
+def made(folder, per_class, size=8, pixels=True, shard_items=100, odd=None):
+    """A finished run of ten classes without a model; the image of the item ``odd`` has another shape."""
     items = distinct_items(range(10), per_class, 10)
     identity = {"uint8_rule": "round"}
     plan = Request.of(
@@ -51,7 +52,9 @@ def made(folder, per_class, size=8, pixels=True, shard_items=100):
         for item, image in zip(part, images.numpy(), strict=True) if not pixels else ():
             path = image_path(folder, item)
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_png(path, image)
+            save_png(path, image if item != odd else np.zeros((size, size + 1, 3), np.uint8))
+        if not pixels:
+            tensors[PNG] = png_digests(folder, part)
         write_shard(run.shard_path(shard.number), Rows(tensors, len(part)), shard)
     plan.save(folder)
     write_json(folder / "run.json", {"plan": plan.id})
@@ -106,8 +109,8 @@ def test_images_are_written_in_portions_and_progress_is_told(tmp_path, monkeypat
 def test_images_of_several_sizes_are_refused(tmp_path, refused):
     from tts.errors import RunError
 
-    items = made(tmp_path / "run", 5, pixels=False)
-    save_png(image_path(tmp_path / "run", items[7]), np.zeros((8, 9, 3), np.uint8))
+    items = distinct_items(range(10), 5, 10)
+    made(tmp_path / "run", 5, pixels=False, odd=items[7])
     with refused(f"class {items[7].label}, seed {items[7].seed} has 8x9 pixels", kind=RunError, code=1):
         pack(tmp_path / "run", tmp_path / "all.npz")
     assert not (tmp_path / "all.npz").exists()

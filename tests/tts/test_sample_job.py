@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from tts.engine.plan import Request
 from tts.engine.shards import Rows, read_shard, write_shard
 from tts.errors import CheckpointError, RunError
 from tts.fitting import Fit
-from tts.io import load_tensors, read_json, read_metadata, to_uint8
+from tts.io import load_tensors, read_json, sha256_file, to_uint8
 from tts.outputs import image_path
 from tts.pipeline import Generator, Prefix, cross_items
+from tts.run_images import checked_shards, recorded
 from tts.sample_job import LAYOUT, SampleJob, Wanted
 from tts.selectors import GreedySelector
 
@@ -176,9 +176,9 @@ def test_making_a_shard_again_replaces_it(write, begin, tmp_path):
 def test_a_shard_keeps_the_pixels_only_for_an_npz(write, tmp_path):
     columns = {"tokens", "labels", "seeds", "winner_scores", "winner_index", "scores.2", "scores.3"}
     for name, formats, more in (
-        ("png", ["png"], set()),
+        ("png", ["png"], {"png_sha256"}),
         ("npz", ["npz"], {"pixels"}),
-        ("both", BOTH, {"pixels"}),
+        ("both", BOTH, {"pixels", "png_sha256"}),
     ):
         run = write(tmp_path / name, formats=formats)
         rows, _ = read_shard(run.shard_path(1), run.shards[1])
@@ -202,12 +202,12 @@ def test_png_files_appear_when_their_shard_is_whole(begin, tmp_path):
     run, job = begin(tmp_path)
     rows = Rows.join(list(job.make(ITEMS[:4], 0)))
     assert names(tmp_path) == []
-    _, notes = job.publish(ITEMS[:4], rows)
+    kept, notes = job.publish(ITEMS[:4], rows)
     assert names(tmp_path) == sorted(IMAGES[3:] + IMAGES[:1])
-    digest = hashlib.sha256(b"".join(image_path(tmp_path, item).read_bytes() for item in ITEMS[:4]))
-    assert notes == {"images_sha256": digest.hexdigest()}
+    digests = [sha256_file(image_path(tmp_path, item)) for item in ITEMS[:4]]
+    assert (notes, recorded(kept)) == ({}, digests)
     make_shard(run, job, 0)
-    assert read_metadata(run.shard_path(0))["images_sha256"] == digest.hexdigest()
+    assert recorded(next(checked_shards(run, [0]))) == digests
 
 
 def test_without_png_nothing_lies_beside_a_shard(begin, tmp_path):
@@ -271,6 +271,7 @@ def test_a_record_says_how_it_was_made(write, tmp_path):
         "images": 6,
         "settings": {"seeds": "5"},
         "timing": {"generate_seconds": 1.5, "images": 6, "images_per_second": 4.0, "batch_size": 4},
+        "files": {name: sha256_file(tmp_path / name) for name in ("grid.png", "samples.npz")},
     }
 
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from tts.backbones.file_kinds import RESAVE, head_of, is_safetensors, other_kind
+from tts.contents import check_tensors
 from tts.errors import CheckpointError
 
 HARMLESS = (
@@ -83,12 +84,15 @@ def read_content(path: Path) -> object:
     try:
         head = head_of(path)
         if is_safetensors(head):
+            check_tensors(path)
             return load_file(path)
         kind = other_kind(path, head)
         if kind is None:
             return _load_pickle(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, error)) from None
+    except CheckpointError:
+        raise
     except Exception as error:  # readers raise errors of many kinds for broken files
         raise CheckpointError(
             f"{str(path)!r} is truncated or no checkpoint ({_reason(error)}); fetch or convert it again"

@@ -17,6 +17,7 @@ from tts.backbones.parts import Weights, find_weights, read_weights
 from tts.backbones.presets import IMAGENET, SPECS
 from tts.backbones.weights import DERIVED, State
 from tts.config import check_schedule
+from tts.contents import check_tensors
 from tts.errors import CheckpointError, PluginError, UsageError
 from tts.io import read_metadata, save_tensors
 from tts.specs import BackboneOptions, BackboneRequest, BackboneSpec, SamplingDefaults
@@ -191,6 +192,8 @@ def load_folder(
 ) -> Loaded:
     """Transformer and tokenizer as ``write_transformer`` and ``write_tokenizer`` stored them."""
     config = read_folder_config(transformer_file)
+    for file in (transformer_file, tokenizer_file):
+        check_tensors(file, own=True)
     family = get_family(config.family)
     info = family.make_info(config.name, config.transformer, config.tokenizer, config.sampling, options)
     weights = read_weights(transformer_file, TRANSFORMER), read_weights(tokenizer_file, TOKENIZER)

@@ -16,7 +16,7 @@ from torch import Tensor
 from tts.data.store import TokenStore
 from tts.data.writing import StoreWriter
 from tts.errors import CheckpointError, UsageError
-from tts.io import load_tensors, sha256_file
+from tts.io import load_tensors
 
 VARYING = ("per_class", "environment", "timing", "skipped", "remarks", "folder", "merged")
 """Settings that may differ, because they choose items or tell how these came about."""
@@ -90,18 +90,13 @@ def distinct(stores: Sequence[TokenStore]) -> Tensor:
 def write_merged(
     stores: Sequence[TokenStore], keep: Tensor, writer: StoreWriter, tell: Progress = lambda done, total: None
 ) -> MergedSet:
-    """Append the kept items, reading a shard at a time, each compared with its checksum."""
+    """Append the kept items, reading a shard at a time."""
     first, done, total = 0, 0, sum(len(store.manifest.shards) for store in stores)
     for store in stores:
         for shard in store.manifest.shards:
             path = store.folder / shard.name
-            if sha256_file(path) != shard.sha256:
-                raise CheckpointError(
-                    f"{path} does not match its checksum {shard.sha256[:12]};"
-                    f" run 'tts data verify {store.folder} --repair', then merge again"
-                )
             kept = keep[first : first + shard.items]
-            tensors = load_tensors(path)[0]
+            tensors = load_tensors(path, own=True)[0]
             writer.append(*(tensors[name][kept] for name in ("tokens", "labels", "seeds")))
             first, done = first + shard.items, done + 1
             tell(done, total)

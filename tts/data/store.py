@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tts.cache import known
 from tts.data.columns import check_range, column_types
 from tts.data.manifest import FORMAT_VERSION, Manifest, Shard
 from tts.errors import CheckpointError
-from tts.io import load_tensors, read_json, sha256_file
+from tts.io import map_tensors, read_json, sha256_file
 
 MANIFEST = "manifest.json"
 SHARD = re.compile(r"shard-(\d{5,})\.safetensors")
@@ -27,7 +28,7 @@ def existing(folder: Path | str) -> Manifest | None:
     path = Path(folder) / MANIFEST
     if not path.exists():
         return None
-    record = read_json(path)
+    record = read_json(path, own=True)
     version = record.get("format") if isinstance(record, dict) else None
     if version != FORMAT_VERSION:
         raise CheckpointError(
@@ -55,13 +56,18 @@ class TokenStore:
 
     @classmethod
     def open(cls, folder: Path | str) -> TokenStore:
-        """Open a data set; refuses missing, truncated or misshapen files, and wrong codes on first use."""
+        """Open a data set; refuses missing, misshapen or changed files, and wrong codes on first use.
+
+        Every file is compared with its checksum, a large set's once and again when sizes or times change
+        (``tts.cache``).
+        """
         manifest = existing(folder)
         if manifest is None:
             raise CheckpointError(f"{folder} holds no finished data set (no {MANIFEST}); run tts collect")
         store = cls(Path(folder), manifest)
         for shard in manifest.shards:
             store._shard(shard)
+        store.verify()
         return store
 
     def __len__(self) -> int:
@@ -120,17 +126,19 @@ class TokenStore:
 
     def verify(self) -> None:
         """Compare each shard's checksum with the manifest's."""
-        for shard in self.manifest.shards:
-            if sha256_file(self.folder / shard.name) != shard.sha256:
+        shards = self.manifest.shards
+        found = known([self.folder / shard.name for shard in shards], "sha256", sha256_file)
+        for shard, digest in zip(shards, found, strict=True):
+            if digest != shard.sha256:
                 raise CheckpointError(
-                    f"{self.folder / shard.name} has changed, its checksum must be {shard.sha256[:12]}; "
-                    "fetch or collect the data again"
+                    f"{self.folder / shard.name} does not match its checksum {shard.sha256[:12]};"
+                    f" mend it with 'tts data verify {self.folder} --repair'"
                 )
 
     def _shard(self, shard: Shard) -> dict[str, Tensor]:
         """The tensors of a shard, mapped from disk, with the shapes and types that the manifest implies."""
         path = self.folder / shard.name
-        tensors, _ = load_tensors(path)
+        tensors, _ = map_tensors(path)
         got = {key: (tensor.dtype, tuple(tensor.shape)) for key, tensor in tensors.items()}
         for key, dtype in column_types(self.identity).items():
             shape = (shard.items, self.identity.tokens) if key == "tokens" else (shard.items,)

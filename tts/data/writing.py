@@ -17,7 +17,7 @@ from tts.data.columns import column_types, columns
 from tts.data.manifest import BackboneIdentity, Kind, Manifest, Shard
 from tts.data.store import MANIFEST, SHARD
 from tts.errors import UsageError
-from tts.io import ensure_writable_dir, load_tensors, save_tensors, sha256_file, write_json
+from tts.io import ensure_writable_dir, map_tensors, save_tensors, sha256_file, write_json
 
 
 def write_manifest(
@@ -32,7 +32,7 @@ def write_manifest(
     per_class = torch.zeros(identity.classes, dtype=torch.int64)
     shards = []
     for path in paths:
-        labels = load_tensors(path)[0]["labels"]
+        labels = map_tensors(path)[0]["labels"]
         per_class += labels.to(torch.int64).bincount(minlength=identity.classes)
         shards.append(Shard(path.name, len(labels), sha256_file(path)))
     manifest = Manifest(

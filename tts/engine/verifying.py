@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts.contents import stated_digest
 from tts.engine.folder import RunFolder
 from tts.engine.plan import ShardRange
 from tts.engine.shards import Rows, read_shard
@@ -28,11 +29,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Finding:
-    """A shard's rows and the notes of its metadata, or its fault; neither if it is still to be made."""
+    """A shard's rows, or its fault; neither if it is still to be made."""
 
     shard: ShardRange
     rows: Rows | None = None
-    notes: dict[str, str] | None = None
     fault: Fault | None = None
 
 
@@ -42,10 +42,10 @@ def verify_shard(run: RunFolder, shard: ShardRange, ended: bool) -> Finding:
     if not path.exists():
         return Finding(shard, fault=Fault(path.name, "missing", shard.number) if ended else None)
     try:
-        rows, notes = read_shard(path, shard)
+        rows, _ = read_shard(path, shard)
     except TtsError as error:
         return Finding(shard, fault=Fault(path.name, _cut_short(path) or brief(error, path), shard.number))
-    return Finding(shard, rows, notes)
+    return Finding(shard, rows)
 
 
 def brief(error: TtsError, path: Path) -> str:
@@ -62,8 +62,7 @@ def recorded_digest(path: Path, owner: ShardRange) -> str | None:
     metadata = _header(path).get("__metadata__")
     if not isinstance(metadata, dict) or metadata.get("plan") != owner.plan:
         return None
-    digest = metadata.get("sha256") if metadata.get("shard") == str(owner.number) else None
-    return digest if isinstance(digest, str) else None
+    return stated_digest(path) if metadata.get("shard") == str(owner.number) else None
 
 
 def _cut_short(path: Path) -> str | None:

@@ -73,7 +73,7 @@ class DigitsClassifier(nn.Module):
 
 def load_digits_classifier(file: Path = CLASSIFIER_FILE) -> DigitsClassifier:
     """The classifier that ships inside the package, in float32 and ready for inference."""
-    state, metadata = load_tensors(file)
+    state, metadata = load_tensors(file, own=True)
     if metadata.get("format") != CLASSIFIER_FORMAT:
         raise CheckpointError(
             f"{file} is no classifier of digits; leave the file name out for the embedded one"

@@ -1,13 +1,8 @@
-"""The published weights of the FID Inception: a file that the user names, else the one in the cache.
-
-The cache is the folder that ``TTS_CACHE`` names, else ``scalewise-tts`` in ``XDG_CACHE_HOME``, which is
-``~/.cache`` unless set.
-"""
+"""The published weights of the FID Inception: a file that the user names, else the one in the cache."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
@@ -17,6 +12,7 @@ from urllib.request import urlopen
 from tts.backbones.networks import INCEPTION
 from tts.backbones.parts import read_weights
 from tts.backbones.weights import load_strict, without_values
+from tts.cache import cache_folder
 from tts.errors import CheckpointError, RunError, reason
 from tts.evaluation.inception_network import InceptionNetwork
 from tts.io import atomic_path, ensure_writable_dir, sha256_file
@@ -36,14 +32,6 @@ UNUSED = "num_batches_tracked"
 MIB = 1 << 20
 
 Progress = Callable[[int, int], None]
-
-
-def cache_folder() -> Path:
-    """Where fetched weights lie."""
-    if own := os.environ.get("TTS_CACHE"):
-        return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "scalewise-tts"
 
 
 def find_weights(argument: str | None) -> Path:

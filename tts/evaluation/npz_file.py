@@ -16,9 +16,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tts.cache import known
 from tts.errors import CheckpointError, reason
 
 _SUFFIX = ".npy"
+_CHUNK = 1 << 16
 _LOCAL_HEADER = 30
 """Bytes of a zip member's own header before its name, whose length and that of what follows it ends with."""
 
@@ -34,10 +36,15 @@ class ArrayInfo:
 
 
 class NpzFile:
-    """The arrays of an npz by name; ``CheckpointError`` for what is missing, cut short or damaged."""
+    """The arrays of an npz by name; ``CheckpointError`` for what is missing, cut short or damaged.
+
+    An array is compared with its checksum before any of it is given; that of a large file is kept
+    (``tts.cache``).
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._checked: set[str] = set()
         with self._opened() as archive:
             names = [info.filename for info in archive.infolist() if info.filename.endswith(_SUFFIX)]
             self.arrays = {name.removesuffix(_SUFFIX): self._header(archive, name) for name in names}
@@ -48,13 +55,13 @@ class NpzFile:
 
     def array(self, name: str) -> NDArray[Any]:
         """A whole array, for the small ones."""
-        info = self.arrays[name]
+        info = self._whole(name)
         with self._opened() as archive, archive.open(info.name) as member:
             return np.lib.format.read_array(member, allow_pickle=False)
 
     def rows(self, name: str, rows: range, size: int) -> Iterator[NDArray[Any]]:
         """Consecutive rows of an array, at most ``size`` at a time: arrays (n, ...) of their own."""
-        info = self.arrays[name]
+        info = self._whole(name)
         width = info.dtype.itemsize * int(np.prod(info.shape[1:], dtype=np.int64))
         with self._opened() as archive, self._at(archive, info, rows.start * width) as stream:
             for first in range(rows.start, rows.stop, size):
@@ -63,6 +70,24 @@ class NpzFile:
                 if len(data) < count * width:
                     raise EOFError(f"{name} ends after {first + len(data) // width} rows")
                 yield np.frombuffer(data, info.dtype).reshape(count, *info.shape[1:])
+
+    def _whole(self, name: str) -> ArrayInfo:
+        """Where an array lies, once it was compared with its checksum.
+
+        ``zipfile`` compares only what is read from beginning to end without a jump.
+        """
+        info = self.arrays[name]
+
+        def read_through(path: Path) -> str:
+            with self._opened() as archive, archive.open(info.name) as member:
+                while member.read(_CHUNK):
+                    pass
+            return "whole"
+
+        if name not in self._checked:
+            known([self.path], f"whole {name}", read_through)
+            self._checked.add(name)
+        return info
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
@@ -90,10 +115,7 @@ class NpzFile:
 
     @contextmanager
     def _at(self, archive: zipfile.ZipFile, info: ArrayInfo, offset: int) -> Iterator[IO[bytes]]:
-        """A stream of the array's values from an offset in bytes.
-
-        From the beginning it checks the member's checksum; further on it jumps, if the member is stored.
-        """
+        """A stream of the array's values from an offset in bytes, with a jump if the member is stored."""
         member = archive.getinfo(info.name)
         if offset and member.compress_type == zipfile.ZIP_STORED:
             with self.path.open("rb") as file:

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from tts.cache import known
 from tts.data.classes import LARGEST
 from tts.errors import CheckpointError
 from tts.evaluation.image_source import ImageSource, Numbers, check_square
 from tts.evaluation.npz_file import ArrayInfo, NpzFile
 from tts.images import Pixels
 from tts.io import sha256_file
+from tts.outputs import recorded_files
 
 IMAGES, LABELS, RECORD = "arr_0", "arr_1", "record"
 
@@ -35,11 +37,17 @@ class NpzSource(ImageSource):
 
     def sha256(self) -> str:
         """SHA-256 of the file."""
-        return sha256_file(self.file.path)
+        return known([self.file.path], "sha256", sha256_file)[0]
 
 
 def open_npz(path: Path, square: bool = True) -> NpzSource:
     """The images of an npz file, without reading them; ``square`` refuses others."""
+    stated = recorded_files(path.parent).get(path.name)
+    if stated is not None and known([path], "sha256", sha256_file)[0] != stated:
+        raise CheckpointError(
+            f"{path} does not match its checksum {stated[:12]};"
+            f" mend it with 'tts data verify {path.parent} --repair'"
+        )
     file = NpzFile(path)
     if IMAGES not in file:
         names = ", ".join(sorted(file.arrays)) or "nothing"

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from tts.cache import known
 from tts.errors import UsageError
 from tts.evaluation.crew import Crew
 from tts.evaluation.digits_source import PARTS, open_digits
@@ -175,6 +176,8 @@ class OpenReference:
         return {
             "text": self.text,
             "images": self.source.count if self.source else 0,
-            "sha256": self.source.sha256() if self.source else sha256_file(self.text),
+            "sha256": self.source.sha256()
+            if self.source
+            else known([Path(self.text)], "sha256", sha256_file)[0],
             "statistics": "stored" if self.stored else "computed",
         }

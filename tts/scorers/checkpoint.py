@@ -12,6 +12,7 @@ from tts.backbones.networks import SCORER
 from tts.backbones.parts import Weights, read_weights
 from tts.backbones.sources import INDEX
 from tts.backbones.weights import State, load_strict, without_values
+from tts.contents import check_tensors
 from tts.data.manifest import BackboneIdentity
 from tts.errors import CheckpointError, reason
 from tts.io import read_metadata, save_tensors
@@ -53,6 +54,7 @@ def load_scorer(path: Path, grid: int, part: str | None = None) -> tuple[ScorerN
     ours = not weights.source.name.endswith(INDEX) and is_safetensors(head_of(weights.source))
     metadata = read_metadata(weights.source) if ours else {}
     if metadata.get("format") == FORMAT:
+        check_tensors(weights.source, own=True)
         card = _read_card(path, metadata)
     else:
         card = ScorerCard(_infer_config(path, weights.state, grid), None, {})

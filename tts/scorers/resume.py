@@ -56,7 +56,7 @@ def save_checkpoint(path: Path, snapshot: Snapshot, known: Facts) -> None:
 def load_checkpoint(path: Path, now: Facts) -> Snapshot:
     """Read the state of a training with the given facts, into memory of its own."""
     try:
-        tensors, metadata = load_tensors(path)
+        tensors, metadata = load_tensors(path, own=True)
         if metadata.get("format") != FORMAT:
             raise ValueError(f"its format is {metadata.get('format')}, not {FORMAT}")
         record = json.loads(metadata["training"])

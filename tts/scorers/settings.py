@@ -83,7 +83,7 @@ def described(settings: TrainSettings) -> dict[str, Any]:
     """The settings that a scorer file gives.
 
     Those that came after the first shipped files are left out at their defaults, so that these files are
-    made again byte for byte.
+    made again with the same description.
     """
     default = TrainSettings(settings.loss, settings.scales)
     record = asdict(settings)

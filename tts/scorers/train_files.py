@@ -8,7 +8,7 @@ from typing import Any
 
 from tts.data.manifest import BackboneIdentity
 from tts.errors import CheckpointError
-from tts.io import read_json, write_json
+from tts.io import read_json, sha256_file, write_json
 from tts.scorers.checkpoint import SCORER_FILE, ScorerCard, save_scorer
 from tts.scorers.report import beyond_first, draw, score_gap
 from tts.scorers.settings import TrainSettings, described
@@ -71,6 +71,7 @@ def write_result(
         "stopped_early": result.early,
         "held_out": figures,
         "seconds": result.seconds,
+        "files": {path.name: sha256_file(path) for path in pictures},
         **made_by,
     }
     write_json(out / METRICS_FILE, record)
@@ -79,7 +80,7 @@ def write_result(
 
 def read_summary(out: Path, finished_before: bool = False) -> TrainSummary:
     """The summary of a finished training from its files."""
-    record = read_json(out / METRICS_FILE)
+    record = read_json(out / METRICS_FILE, own=True)
     try:
         figures, history = record["held_out"], record["history"]
         return TrainSummary(

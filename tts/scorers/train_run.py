@@ -128,7 +128,7 @@ def _check_finished(config: TrainConfig) -> None:
     """Refuse to take a finished training for one with other settings."""
     path = Path(config.out) / METRICS_FILE
     read_summary(Path(config.out))
-    stored = read_json(path).get("settings")
+    stored = read_json(path, own=True).get("settings")
     before = stored if isinstance(stored, dict) else {}
     names = [field.name for field in fields(TrainSettings) if hasattr(config, field.name)]
     now = {name: getattr(config, name) for name in names if name not in FREE}

@@ -15,7 +15,7 @@ from tts.engine.folder import RunFolder
 from tts.engine.plan import Plan
 from tts.engine.worker import at_work, who
 from tts.errors import CheckpointError
-from tts.io import load_tensors
+from tts.io import map_tensors
 from tts.upkeep.command import command_of
 from tts.upkeep.found import Found, find
 
@@ -88,7 +88,7 @@ class Census:
         """Count a shard, of which only labels and metadata are read."""
         self.shards += 1
         try:
-            tensors, metadata = load_tensors(path)
+            tensors, metadata = map_tensors(path)
             labels = tensors["labels"].tolist()
             self.skipped += json.loads(metadata.get("skipped", "[]"))
         except (CheckpointError, KeyError, ValueError):

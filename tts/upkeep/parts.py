@@ -13,8 +13,9 @@ from tts.engine.verifying import Fault, Finding, recorded_digest, verify_shard
 from tts.errors import CheckpointError, RunError, reason
 from tts.io import atomic_path, make_folder
 from tts.outputs import image_path
+from tts.run_images import PNG, items_of
 from tts.upkeep.found import Found
-from tts.upkeep.sample_files import image_faults, items_of
+from tts.upkeep.sample_files import image_faults
 
 Say = Callable[[str], None]
 
@@ -44,7 +45,7 @@ def _checked(part: RunFolder, shard: ShardRange) -> Finding:
     finding = verify_shard(part, shard, ended=True)
     faults = [finding.fault] if finding.fault else []
     if finding.rows is not None:
-        faults += image_faults(part.path, shard, finding.rows, finding.notes or {})
+        faults += image_faults(part.path, shard, finding.rows)
     if faults:
         raise _refusal(part.path, faults[0])
     return finding
@@ -57,7 +58,7 @@ def _refusal(folder: Path, fault: Fault) -> CheckpointError:
 def _copy_shard(source: RunFolder, target: RunFolder, finding: Finding) -> None:
     """Copy images first, then the shard, as the engine writes them; and how long it took, if known."""
     number = finding.shard.number
-    if finding.rows is not None and "images_sha256" in (finding.notes or {}):
+    if finding.rows is not None and PNG in finding.rows.tensors:
         for item in items_of(finding.rows):
             _copy(image_path(source.path, item), image_path(target.path, item))
     _copy(source.shard_path(number), target.shard_path(number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
@@ -18,48 +18,34 @@ from tts.engine.plan import ShardRange
 from tts.engine.shards import Rows
 from tts.engine.verifying import Fault, brief
 from tts.errors import CheckpointError, reason
-from tts.images import read_image, verified_size
-from tts.io import load_tensors
-from tts.outputs import GRID, NPZ, TOKENS, TRACE, image_path
-from tts.pipeline import Item
-from tts.sample_job import MAPS, PIXELS, images_digest
+from tts.images import read_image
+from tts.io import load_tensors, sha256_file
+from tts.outputs import GRID, NPZ, TOKENS, TRACE, image_path, recorded_files
+from tts.run_images import items_of, recorded
+from tts.sample_job import MAPS
 
 
-def items_of(rows: Rows) -> list[Item]:
-    """The items of a shard, by its own columns."""
-    pairs = zip(rows.tensors["labels"].tolist(), rows.tensors["seeds"].tolist(), strict=True)
-    return [Item(label, seed) for label, seed in pairs]
+def image_faults(folder: Path, shard: ShardRange, rows: Rows) -> list[Fault]:
+    """What is wrong with the PNG files of a shard, file by file."""
+    faults = []
+    for item, digest in zip(items_of(rows), recorded(rows), strict=False):
+        path = image_path(folder, item)
+        if fault := _png_fault(path, digest):
+            faults.append(Fault(path.relative_to(folder).as_posix(), fault, shard.number))
+    return faults
 
 
-def image_faults(folder: Path, shard: ShardRange, rows: Rows, notes: Mapping[str, str]) -> list[Fault]:
-    """What is wrong with the PNG files of a shard, by the name of the file where it can be told."""
-    if "images_sha256" not in notes:
-        return []
-    items = items_of(rows)
-    with suppress(OSError):
-        if images_digest(folder, items) == notes["images_sha256"]:
-            return []
-    paths = [image_path(folder, item) for item in items]
-    names = [path.relative_to(folder).as_posix() for path in paths]
-    found = [_png_fault(path, rows, row) for row, path in enumerate(paths)]
-    faults = [Fault(name, what, shard.number) for name, what in zip(names, found, strict=True) if what]
-    if faults:
-        return faults
-    return [Fault(f"{names[0]} to {names[-1]}", "one of these is not the image that was made", shard.number)]
-
-
-def _png_fault(path: Path, rows: Rows, row: int) -> str | None:
-    """Whether a PNG file cannot be read, or shows something else than the shard's pixels, if it has these."""
+def _png_fault(path: Path, digest: str) -> str | None:
+    """Whether a PNG file is not the one that was written."""
     if not path.exists():
         return "missing"
     try:
-        verified_size(path)
-        pixels = read_image(path)
+        if sha256_file(path) == digest:
+            return None
+        read_image(path)
     except CheckpointError as error:
         return brief(error, path)
-    if PIXELS in rows.tensors and not np.array_equal(rows.tensors[PIXELS][row].numpy(), pixels):
-        return "is not the image that was made"
-    return None
+    return "is not the image that was made"
 
 
 class Joined:
@@ -76,7 +62,7 @@ class Joined:
         for name, wanted in ((TOKENS, self.settings["save_tokens"]), (TRACE, self.settings["trace"])):
             if wanted:
                 try:
-                    found[name] = load_tensors(self.run.path / name)[0]
+                    found[name] = load_tensors(self.run.path / name, own=True)[0]
                 except CheckpointError as error:
                     self._add(name, brief(error, self.run.path / name))
         for name, tensors in found.items():
@@ -105,6 +91,10 @@ class Joined:
             read_image(self.run.path / GRID)
         except CheckpointError as error:
             self._add(GRID, brief(error, self.run.path / GRID))
+        with suppress(CheckpointError):  # of the record, which is a fault of its own
+            for name, digest in recorded_files(self.run.path).items():
+                if name not in self.faults and sha256_file(self.run.path / name) != digest:
+                    self._add(name, "is not the file that was written")
         return list(self.faults.values())
 
     def _add(self, name: str, what: str) -> None:

@@ -80,7 +80,7 @@ def _beside(
     if finding.rows is None:
         return
     if found.kind == "sample":
-        yield from image_faults(run.path, finding.shard, finding.rows, finding.notes or {})
+        yield from image_faults(run.path, finding.shard, finding.rows)
     if joined:
         joined.compare(finding.shard, finding.rows)
     path = run.shard_path(finding.shard.number)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ from torch import Tensor
 
 from tts.data import store
 from tts.data.manifest import BackboneIdentity
-from tts.data.store import TokenStore
+from tts.data.store import MANIFEST, TokenStore
 from tts.data.writing import StoreWriter
 from tts.errors import CheckpointError
-from tts.io import load_tensors, save_tensors
+from tts.io import load_tensors, read_json, save_tensors, sha256_file, write_json
 
 IDENTITY = BackboneIdentity("var-test", (1, 2), 3, 50, 4, 2, "ab" * 32)
 
@@ -42,13 +41,18 @@ def refused(folder: Path, match: str) -> None:
 
 def edit_manifest(folder: Path, **changes: Any) -> None:
     path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_json(path, {**read_json(path), **changes})
 
 
 def edit_shard(folder: Path, **changes: Tensor) -> None:
     path = folder / "shard-00001.safetensors"
     tensors, metadata = load_tensors(path)
+    before = sha256_file(path)
     save_tensors(path, {**{key: value.clone() for key, value in tensors.items()}, **changes}, metadata)
+    manifest = read_json(folder / MANIFEST)
+    for shard in manifest["shards"]:
+        shard["sha256"] = sha256_file(path) if shard["sha256"] == before else shard["sha256"]
+    write_json(folder / MANIFEST, manifest)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -129,8 +133,11 @@ def test_labels_outside_the_classes(tmp_path: Path) -> None:
         TokenStore.open(tmp_path).labels.sum()
 
 
-def test_verify_notices_a_change(tmp_path: Path) -> None:
+def test_a_changed_shard_is_noticed(tmp_path: Path) -> None:
     write(tmp_path)
-    edit_shard(tmp_path, seeds=torch.zeros(5, dtype=torch.int64))
-    with pytest.raises(CheckpointError, match=r"shard-00001.* has changed"):
-        TokenStore.open(tmp_path).verify()
+    path = tmp_path / "shard-00001.safetensors"
+    tensors, metadata = load_tensors(path)
+    changed = {**{key: value.clone() for key, value in tensors.items()}, "seeds": torch.zeros(5).long()}
+    save_tensors(path, changed, metadata)
+    with pytest.raises(CheckpointError, match=r"shard-00001.* does not match its checksum"):
+        TokenStore.open(tmp_path)

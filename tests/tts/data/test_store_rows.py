@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tts.data.manifest import BackboneIdentity
 from tts.data.store import TokenStore
 from tts.data.writing import StoreWriter
 from tts.errors import CheckpointError
-from tts.io import load_tensors, save_tensors
+from tts.io import load_tensors, save_tensors, sha256_file, write_json
 
 IDENTITY = BackboneIdentity("var-test", (1, 2), 3, 50, 4, 2, "ab" * 32)
 
@@ -58,8 +59,8 @@ def test_a_shard_is_opened_when_it_is_needed_and_only_once(
 ) -> None:
     opened, _ = write(tmp_path, 23, 5)
     loaded = []
-    original = store_module.load_tensors
-    monkeypatch.setattr(store_module, "load_tensors", lambda path: loaded.append(path.name) or original(path))
+    original = store_module.map_tensors
+    monkeypatch.setattr(store_module, "map_tensors", lambda path: loaded.append(path.name) or original(path))
     for _ in range(3):
         opened.rows(torch.tensor([0, 11, 12, 3]))
     assert sorted(loaded) == ["shard-00000.safetensors", "shard-00002.safetensors"]
@@ -80,7 +81,10 @@ def test_codes_outside_the_codebook_name_their_shard(tmp_path: Path) -> None:
     tensors, metadata = load_tensors(path)
     spoilt = {key: value.clone() for key, value in tensors.items()}
     spoilt["tokens"][2, 1] = 50
+    before = sha256_file(path)
     save_tensors(path, spoilt, metadata)
+    manifest = tmp_path / "manifest.json"
+    write_json(manifest, json.loads(manifest.read_text().replace(before, sha256_file(path))))
     opened = TokenStore.open(tmp_path)
     opened.rows(torch.tensor([0, 16, 18, 22]))
     with pytest.raises(CheckpointError, match=r"shard-00003.safetensors: token 50 is outside 0 to 49; coll"):

@@ -10,6 +10,7 @@ import pytest
 from tts.engine import folder as folders
 from tts.engine.opening import Mode, check_mode
 from tts.errors import CheckpointError, UsageError
+from tts.io import read_json, write_json
 
 FINISHED = [
     "all.safetensors",
@@ -71,8 +72,7 @@ def test_results_without_a_plan_are_refused(runs):
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_a_folder_of_another_command_is_refused(runs, asked, overwrite):
     runs.run()
-    text = (runs.out / "plan.json").read_text()
-    (runs.out / "plan.json").write_text(text.replace('"kind": "count"', '"kind": "other"'))
+    write_json(runs.out / "plan.json", {**read_json(runs.out / "plan.json"), "kind": "other"})
     with pytest.raises(UsageError, match="holds other data; choose another --out"):
         runs.run(asked(), overwrite=overwrite)
 

@@ -25,7 +25,6 @@ def test_a_whole_shard_has_its_rows_and_notes(run):
     finding, _ = found(run)
     assert finding.fault is None
     assert finding.rows.tensors["values"][:, 1].tolist() == [4, 5, 6, 7]
-    assert finding.notes["note"] == "mine"
     assert recorded_digest(run.shard_path(1), run.shards[1]) is not None
 
 

@@ -19,6 +19,7 @@ from tts.evaluation.features import Features
 from tts.io import save_png, write_json
 from tts.outputs import image_path
 from tts.pipeline import Item
+from tts.run_images import PNG, png_digests
 from tts.sample_job import LAYOUT
 
 SIDE = 6
@@ -98,6 +99,7 @@ def write_run() -> Callable[..., Path]:
                 for item, image in zip(items[rows], pixels[rows], strict=True):
                     image_path(folder, item).parent.mkdir(parents=True, exist_ok=True)
                     save_png(image_path(folder, item), image)
+                tensors[PNG] = png_digests(folder, items[rows])
             else:
                 tensors["pixels"] = torch.from_numpy(pixels[rows])
             write_shard(run.shard_path(shard.number), Rows(tensors, shard.count), shard)

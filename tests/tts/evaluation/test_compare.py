@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from tts.engine.folder import RunFolder
+from tts.engine.plan import Request
+from tts.engine.shards import Rows, write_shard
 from tts.errors import CheckpointError
 from tts.evaluation.compare import CELL, GAP, PITCH, TITLE, draw_comparison
-from tts.io import save_png
+from tts.io import make_folder, save_png
+from tts.outputs import image_path
+from tts.pipeline import Item
+from tts.run_images import PNG, png_digests
+from tts.sample_job import LAYOUT
 
 
 @pytest.fixture
@@ -16,12 +24,24 @@ def make(tmp_path):
     """Writes a run with plain grey images: class, seed and run decide the grey."""
 
     def write(name, grey, labels, seeds, size=16):
+        folder = tmp_path / name
         for label in labels:
             for seed in seeds:
-                path = tmp_path / name / "images" / f"{label:04d}" / f"{seed:06d}.png"
+                path = image_path(folder, Item(label, seed))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save_png(path, np.full((size, size, 3), grey + 10 * label + seed, np.uint8))
-        return tmp_path / name
+        items = [Item(int(p.parent.name), int(p.stem)) for p in sorted(folder.glob("images/*/*.png"))]
+        request = Request.of("sample", {}, {}, {}, items)
+        request.plan.save(folder)
+        run = RunFolder(folder, folder, LAYOUT, request.plan, items)
+        make_folder(folder / "shards")
+        columns = {
+            "labels": torch.tensor([item.label for item in items]),
+            "seeds": torch.tensor([item.seed for item in items]),
+            PNG: png_digests(folder, items),
+        }
+        write_shard(run.shard_path(0), Rows(columns, len(items)), run.shards[0])
+        return folder
 
     return write
 
@@ -98,10 +118,10 @@ def test_runs_with_nothing_in_common(make, tmp_path, refused):
     assert not (tmp_path / "out.png").exists()
 
 
-def test_a_run_without_png_images(make, tmp_path, refused):
+def test_a_folder_that_is_no_run(make, tmp_path, refused):
     (tmp_path / "b").mkdir()
-    for other in (tmp_path / "b", tmp_path / "missing"):
-        with refused(str(other), "holds no PNG images", "--format png", kind=CheckpointError):
+    for other, what in ((tmp_path / "b", "holds no plan.json"), (tmp_path / "missing", "is no folder")):
+        with refused(str(other), what, "give"):
             draw_comparison([make("a", 0, (0,), (0,)), other], tmp_path / "out.png", 8, 10)
 
 

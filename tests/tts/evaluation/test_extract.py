@@ -138,7 +138,7 @@ def test_bad_features_are_refused(run: Path, sum_features: Any, refused: Any) ->
     class Wide(sum_features):  # type: ignore[misc]
         dimensions = 5
 
-    with refused("must have shape (7, 5), got (7, 3)", kind=ShapeError, code=1):
+    with refused("must have shape (40, 5), got (40, 3)", kind=ShapeError, code=1):
         extract_source(open_source(run), Wide())
 
 

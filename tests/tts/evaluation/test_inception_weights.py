@@ -16,12 +16,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from tts.cache import cache_folder
 from tts.errors import CheckpointError, RunError, TtsError, UsageError
 from tts.evaluation import inception_weights as module
 from tts.evaluation.inception_weights import (
     BY_HAND,
     FILE,
-    cache_folder,
     fetch_weights,
     find_weights,
     load_network,

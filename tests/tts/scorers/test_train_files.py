@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tts.errors import CheckpointError
+from tts.io import write_json
 from tts.scorers.train_files import TrainSummary, read_summary
 
 RECORD = {
@@ -19,7 +18,7 @@ RECORD = {
 
 
 def write(folder, record):
-    (folder / "metrics.json").write_text(json.dumps(record))
+    write_json((folder / "metrics.json"), record)
 
 
 def test_it_is_read_from_the_files(tmp_path):

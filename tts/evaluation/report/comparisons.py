@@ -22,7 +22,7 @@ def comparison_section(folder: Path, anchors: Anchors) -> Section | None:
 
 def read_comparison(path: Path) -> Comparison:
     """A comparison from its file."""
-    content = read_json(path)
+    content = read_json(path, own=True)
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}")

@@ -15,7 +15,6 @@ from tts.evaluation.sweep.own_tables import own_tables
 from tts.evaluation.sweep.paper_tables import paper_tables
 from tts.evaluation.sweep.reading import Results
 from tts.evaluation.sweep.sheet import Sheet
-from tts.io import read_json
 
 REMEDY = "draw the figures anew"
 TITLES = {"table": "Tables", "plot": "Plots", "grid": "Images"}
@@ -26,7 +25,7 @@ def drawn_sections(folder: Path, anchors: Anchors) -> Iterator[Section]:
     path = folder / INDEX
     if not path.is_file():
         return
-    entries = list(Record(path, {"figures": read_json(path)}, REMEDY).parts("figures"))
+    entries = list(Record.open(path, REMEDY).parts("figures"))
     for entry in entries:
         if entry.text("kind") not in TITLES:
             raise CheckpointError(f"{path} has a figure of unknown kind {entry.text('kind')!r}; {REMEDY}")
@@ -83,4 +82,4 @@ def _picture(folder: Path, entry: Record, title: str) -> Picture | Note:
     if not path.is_file():
         return Note(f"{name} is missing; {REMEDY}.")
     alt = f"{title}. {entry.text('caption')}".strip()
-    return load_picture(path, alt, grid=entry.text("kind") == "grid")
+    return load_picture(path, alt, entry.text("kind") == "grid", entry.text("sha256") or None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -22,8 +23,10 @@ LENGTH = re.compile(r"\s*([0-9.]+)\s*(px|pt|in|cm|mm)?\s*")
 UNITS = {None: 1.0, "px": 1.0, "pt": 96 / 72, "in": 96.0, "cm": 96 / 2.54, "mm": 96 / 25.4}
 
 
-def load_picture(path: Path, alt: str, grid: bool = False) -> Picture:
+def load_picture(path: Path, alt: str, grid: bool = False, sha256: str | None = None) -> Picture:
     """Read an image file; ``grid`` says that it shows generated images rather than a drawing.
+
+    Where its ``sha256`` is known, it must be that file.
 
     An SVG goes in as an image of its own: its names cannot meet those of another, nothing in it is fetched
     or run.
@@ -33,6 +36,8 @@ def load_picture(path: Path, alt: str, grid: bool = False) -> Picture:
         raise CheckpointError(f"{path} is no picture; a report takes {', '.join(MEDIA)}")
     try:
         content = path.read_bytes()
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError(f"it does not match its checksum {sha256[:12]}")
         width, height = _svg_size(content) if media == MEDIA[".svg"] else verified_size(path)
     except (OSError, SyntaxError, ValueError) as error:  # the XML parser raises all three
         raise CheckpointError(f"{path} is no readable picture ({reason(error)}); draw it anew") from error

@@ -9,6 +9,7 @@ from tts.evaluation.report.picture import load_picture
 from tts.evaluation.report.values import change, number
 from tts.evaluation.sweep.curves import Curves
 from tts.evaluation.sweep.measures import Names, decimals_for
+from tts.evaluation.sweep.pictures import strip
 from tts.evaluation.sweep.reading import ResultPoint, Results
 from tts.evaluation.sweep.store import POINTS, STRIP_FILE
 from tts.evaluation.sweep.tables import number as measured
@@ -59,6 +60,7 @@ def _strips(results: Results) -> Iterator[Block]:
         path = results.folder / POINTS / point.id / STRIP_FILE
         if not path.is_file():
             continue
+        strip(results.folder, point)  # refuses a picture that is not the point's
         total += path.stat().st_size
         if total > STRIPS:
             yield Note("The images of further points are left out, for the page would be too large.")

@@ -23,7 +23,7 @@ class Record:
     @staticmethod
     def open(path: Path, remedy: str) -> Record:
         """Read a file."""
-        return Record(path, read_json(path), remedy)
+        return Record(path, read_json(path, own=True), remedy)
 
     def __contains__(self, name: str) -> bool:
         """Whether there is something but null under a name."""

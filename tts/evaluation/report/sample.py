@@ -42,7 +42,7 @@ def _overview(folder: Path, record: Record, anchors: Anchors) -> Section:
             f"{spent}, batches of {plain(timing.values.get('batch_size'))}",
         ),
     )
-    return Section(section, "Images", (Tiles(tiles), _grid(folder / GRID, anchors)))
+    return Section(section, "Images", (Tiles(tiles), _grid(folder / GRID, record, anchors)))
 
 
 def _choice(record: Record) -> tuple[Tile, Tile]:
@@ -59,13 +59,13 @@ def _choice(record: Record) -> tuple[Tile, Tile]:
     )
 
 
-def _grid(path: Path, anchors: Anchors) -> Block:
+def _grid(path: Path, record: Record, anchors: Anchors) -> Block:
     if not path.is_file():
         return Note(f"No picture of the images: {path.name} is missing.")
     caption = "The first images of the first classes, a row a class."
-    return Figure(
-        anchors.name("First images"), "First images", caption, "", load_picture(path, caption, grid=True)
-    )
+    stated = record.part("files").text(GRID) or None
+    picture = load_picture(path, caption, grid=True, sha256=stated)
+    return Figure(anchors.name("First images"), "First images", caption, "", picture)
 
 
 def _made(record: Record, anchors: Anchors) -> Section:

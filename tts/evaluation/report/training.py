@@ -43,7 +43,7 @@ def training_page(folder: Path) -> Page:
         f"Trained with the {loss} loss for {epochs} {'epoch' if epochs == 1 else 'epochs'}.",
         (
             _overview(record, anchors),
-            _pictures(folder, anchors),
+            _pictures(folder, record, anchors),
             _epochs(record, anchors),
             _made(record, anchors),
         ),
@@ -70,10 +70,17 @@ def _overview(record: Record, anchors: Anchors) -> Section:
     return Section(anchors.name("Held-out figures"), "Held-out figures", (Tiles(tiles), table))
 
 
-def _pictures(folder: Path, anchors: Anchors) -> Section:
+def _pictures(folder: Path, record: Record, anchors: Anchors) -> Section:
     section = anchors.name("Curves and histograms")
+    stated = record.part("files")
     figures = tuple(
-        Figure(anchors.name(title), title, caption, paper, load_picture(folder / name, caption))
+        Figure(
+            anchors.name(title),
+            title,
+            caption,
+            paper,
+            load_picture(folder / name, caption, sha256=stated.text(name) or None),
+        )
         for name, title, caption, paper in PICTURES
         if (folder / name).is_file()
     )

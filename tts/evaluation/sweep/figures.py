@@ -26,7 +26,7 @@ from tts.evaluation.sweep.scorer_analysis import (
 from tts.evaluation.sweep.scorer_plots import scorer_plots
 from tts.evaluation.sweep.sheet import Sheet
 from tts.evaluation.sweep.tables import Table
-from tts.io import read_json, write_json
+from tts.io import read_json, sha256_file, write_json
 
 INDEX = "figures.json"
 NO_PLOTS = (
@@ -81,7 +81,8 @@ def write_figures(folder: Path, warn: Warn = lambda message: None) -> list[Entry
         warn(NO_PLOTS)
     entries += [_grid(folder, grid) for grid in sweep_grids(sheet)]
     entries += _randomised(folder, results, model, warn)
-    write_json(folder / INDEX, [entry.to_json() for entry in entries])
+    listed = [{**entry.to_json(), "sha256": sha256_file(folder / entry.file)} for entry in entries]
+    write_json(folder / INDEX, {"figures": listed})
     return entries
 
 
@@ -90,7 +91,7 @@ def lacks_plots(folder: Path) -> bool:
     if not can_draw():
         return False
     try:
-        return not any(entry["kind"] == "plot" for entry in read_json(folder / INDEX))
+        return not any(entry["kind"] == "plot" for entry in read_json(folder / INDEX, own=True)["figures"])
     except (TtsError, KeyError, TypeError):
         return True
 
@@ -164,7 +165,7 @@ def _randomised(folder: Path, results: Results, model: LazyModel, warn: Warn) ->
 def _listed_before(folder: Path, file: str) -> Entry | None:
     """An entry of an earlier index whose file is still there."""
     try:
-        entries = read_json(folder / INDEX)
+        entries = read_json(folder / INDEX, own=True)["figures"]
         found = next((entry for entry in entries if entry["file"] == file), None)
         if found is None or not (folder / file).is_file():
             return None

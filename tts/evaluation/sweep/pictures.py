@@ -18,8 +18,9 @@ from tts.building import Model
 from tts.errors import CheckpointError
 from tts.evaluation.sweep.reading import ResultPoint
 from tts.evaluation.sweep.sheet import Sheet
+from tts.evaluation.sweep.store import POINTS, STRIP_FILE
 from tts.images import read_image
-from tts.io import make_folder, save_png, to_uint8
+from tts.io import make_folder, pixels_digest, save_png, to_uint8
 from tts.pipeline import Generator, Item
 from tts.resolve import build_selector
 from tts.sample_config import SampleConfig, search_settings
@@ -99,10 +100,12 @@ def spaced(columns: Sequence[tuple[str, list[Pixels]]], most: int) -> list[tuple
 
 def strip(folder: Path, point: ResultPoint) -> list[Pixels]:
     """The first images (S, S, 3) of a point; none where there is no picture of them."""
-    path = folder / "points" / point.id / "images.png"
+    path = folder / POINTS / point.id / STRIP_FILE
     if not path.is_file():
         return []
     row = read_image(path)
+    if point.strips and pixels_digest(row) not in point.strips:
+        raise CheckpointError(f"{path} is not the picture that the sweep drew; remove it or sweep again")
     side, width = row.shape[:2]
     if width % side:
         raise CheckpointError(f"{path} is {width}x{side}, a row of square images was expected; sweep again")

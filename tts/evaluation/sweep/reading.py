@@ -27,7 +27,8 @@ class ResultPoint:
     """A setting with its figures and costs in each seed set.
 
     ``rounds`` are the seconds for 1 000 images in each round of a timing, where there was one: they stand
-    for those of the seed sets.
+    for those of the seed sets. ``strips`` are digests of the first images of each seed set, of which one has
+    its picture in the folder.
     """
 
     id: str
@@ -35,6 +36,7 @@ class ResultPoint:
     setting: Setting
     sets: Mapping[int, Numbers]
     rounds: tuple[float, ...] = ()
+    strips: tuple[str, ...] = ()
 
     @property
     def candidates(self) -> int | None:
@@ -116,7 +118,7 @@ class Results:
 def read_results(folder: Path) -> Results:
     """Read the results of a sweep's folder; a file that is none is a ``CheckpointError``."""
     path = folder / RESULTS
-    content, timing = read_json(path), read_timing(folder)
+    content, timing = read_json(path, own=True), read_timing(folder)
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}")
@@ -155,7 +157,7 @@ def _point(entry: Mapping[str, Any], timing: Timing | None) -> ResultPoint:
         for number, one in sorted(entry["sets"].items(), key=lambda item: int(item[0]))
     }
     rounds = timing.per_1000(entry["id"]) if timing else ()
-    return ResultPoint(entry["id"], entry["label"], setting, sets, rounds)
+    return ResultPoint(entry["id"], entry["label"], setting, sets, rounds, tuple(entry.get("strips", ())))
 
 
 def _derived(numbers: dict[str, Any]) -> Numbers:

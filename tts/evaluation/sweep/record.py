@@ -85,12 +85,16 @@ class SweepRecord:
 
 @dataclass(frozen=True)
 class SetRecord:
-    """What one seed set of a point gave; ``processes`` were at work at the same time."""
+    """What one seed set of a point gave; ``processes`` were at work at the same time.
+
+    ``strip`` is a digest of its first images, where it has one.
+    """
 
     figures: Figures
     cost: Cost
     environment: Record
     processes: int
+    strip: str = ""
 
     @staticmethod
     def from_json(record: Mapping[str, Any]) -> SetRecord:
@@ -98,7 +102,8 @@ class SetRecord:
         figures = Figures(**record["figures"])
         intervals = {name: (low, high) for name, (low, high) in figures.intervals.items()}
         figures, cost = replace(figures, intervals=intervals), Cost(**record["cost"])
-        return SetRecord(figures, cost, dict(record["environment"]), int(record["processes"]))
+        environment, strip = dict(record["environment"]), str(record.get("strip", ""))
+        return SetRecord(figures, cost, environment, int(record["processes"]), strip)
 
 
 def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

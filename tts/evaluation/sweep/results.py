@@ -102,6 +102,7 @@ def _point(result: Result) -> Record:
         "label": result.point.name.label,
         "setting": asdict(result.point.setting),
         "sets": sets,
+        "strips": [one.strip for one in result.sets.values() if one.strip],
         "mean": {name: statistics.fmean(found) if found else None for name, found in values.items()},
         "spread": {
             name: statistics.stdev(found) if len(found) > 1 else None for name, found in values.items()

@@ -205,7 +205,7 @@ def write_analysis(folder: Path, analysis: Analysis) -> None:
 def read_analysis(folder: Path, texts: Sequence[str]) -> Analysis | None:
     """What was found before, if it is there and the same scorers were asked for."""
     try:
-        content = read_json(folder / SCORERS)
+        content = read_json(folder / SCORERS, own=True)
         if content["format"] != FORMAT:
             return None
         found = _analysis(content)

@@ -14,8 +14,9 @@ from tts.evaluation.references import load_reference
 from tts.evaluation.sweep.config import SweepConfig
 from tts.evaluation.sweep.lab import Lab
 from tts.evaluation.sweep.record import SetRecord
-from tts.evaluation.sweep.store import Store
+from tts.evaluation.sweep.store import Store, side_by_side
 from tts.evaluation.sweep.tally import Job, Tally
+from tts.io import pixels_digest
 from tts.runinfo import environment
 
 POLL = 0.3
@@ -107,7 +108,8 @@ class Shift:
         measured = self.lab.measure(point.point.config, job.number, images, reference, after_batch, keep)
         self.tally.end()
         processes = 1 + len(self.worker.others())
-        record = SetRecord(measured.figures, measured.cost, environment(self.lab.device), processes)
+        strip = pixels_digest(side_by_side(measured.strip))
+        record = SetRecord(measured.figures, measured.cost, environment(self.lab.device), processes, strip)
         self.store.write_set(point.id, job.number, measured, record)
 
     def _reference(self) -> Reference:

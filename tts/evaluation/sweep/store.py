@@ -59,7 +59,7 @@ class Store:
         if not path.exists():
             return None
         try:
-            return SweepRecord.from_json(read_json(path))
+            return SweepRecord.from_json(read_json(path, own=True))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{path} is no record of 'tts sweep' that this version reads ({error}); choose another --out"
@@ -100,7 +100,7 @@ class Store:
     def point(self, point: str) -> Named:
         """A point that was asked for."""
         path = self.point_folder(point) / POINT
-        record = read_json(path)
+        record = read_json(path, own=True)
         try:
             return Named(Name(record["id"], record["label"]), Setting(**record["setting"]))
         except (KeyError, TypeError) as error:
@@ -135,7 +135,7 @@ class Store:
         """What a seed set gave."""
         path = self.set_path(point, number)
         try:
-            return SetRecord.from_json(read_json(path))
+            return SetRecord.from_json(read_json(path, own=True))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{path} is no record of a seed set ({error}); remove it and sweep again"

@@ -40,7 +40,7 @@ def _fresh(store: Store, record: SweepRecord) -> bool:
     if not path.exists():
         return False
     try:
-        content: Any = read_json(path)
+        content: Any = read_json(path, own=True)
         listed = {point["id"]: [int(number) for number in point["sets"]] for point in content["points"]}
         same = content["sweep"] == _as_read(record)
     except (CheckpointError, AttributeError, KeyError, TypeError, ValueError):

@@ -64,7 +64,7 @@ def read_timing(folder: Path) -> Timing | None:
     path = folder / TIMING
     if not path.exists():
         return None
-    content = read_json(path)
+    content = read_json(path, own=True)
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}")

@@ -119,7 +119,7 @@ class _Session:
     def _finished(self, trial: Trial) -> TuneSummary:
         """What was found before."""
         finding = judge(trial, self.asked.objective)
-        return self._result(finding, read_json(self.store.folder / TUNE), True)
+        return self._result(finding, read_json(self.store.folder / TUNE, own=True), True)
 
     def _tune(self, desk: Desk) -> Finding:
         """Search with some seed sets and confirm with others."""

@@ -85,7 +85,7 @@ class TuneStore:
 
     def _read(self, path: Path, asked: TuneRecord) -> tuple[list[str], Ledger]:
         """What differs from what was asked for before, and what was measured then."""
-        record = read_json(path)
+        record = read_json(path, own=True)
         try:
             if record["format"] != FORMAT:
                 raise ValueError(f"format {record['format']}, this version reads {FORMAT}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -14,7 +13,7 @@ import pytest
 
 from tts.evaluation.report.page import Page
 from tts.evaluation.report.render import render
-from tts.io import save_png
+from tts.io import save_png, write_json
 
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="360pt"'
@@ -105,14 +104,14 @@ def write_sweep(folder: Path, figures: bool = True, **sweep: Any) -> Path:
             point("greedy-m8-st2", "greedy M 8 ST 2", (1.2, 1.26), candidates="8", **CHOSEN),
         ],
     }
-    (folder / "results.json").write_text(json.dumps(content))
-    (folder / "sweep.json").write_text(json.dumps(content["sweep"]))
+    write_json((folder / "results.json"), content)
+    write_json((folder / "sweep.json"), content["sweep"])
     (folder / "plots" / "fd.svg").write_text(SVG)
     ramp = np.linspace(0, 255, 16 * 32 * 3).astype(np.uint8).reshape(16, 32, 3)
     save_png(folder / "grids" / "m.png", ramp)
     save_png(folder / "points" / "plain" / "images.png", ramp)
     if figures:
-        (folder / "figures.json").write_text(json.dumps(FIGURES))
+        write_json((folder / "figures.json"), {"figures": FIGURES})
     return folder
 
 

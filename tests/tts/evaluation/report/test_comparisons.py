@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tts.errors import CheckpointError
 from tts.evaluation.report.comparisons import comparison_section, read_comparison
 from tts.evaluation.report.page import Anchors, Table
 from tts.evaluation.sweep.against import Comparison, Difference, Pair, write_comparison
+from tts.io import write_json
 
 FOUND = Comparison(
     name="old",
@@ -48,6 +50,6 @@ def test_a_folder_without_comparisons_has_no_section(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"format": "scalewise-tts-against-1", "apart": {}}'])
 def test_a_damaged_comparison_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "against-x.json").write_text(content)
+    write_json(tmp_path / "against-x.json", json.loads(content))
     with pytest.raises(CheckpointError, match=r"against-x\.json holds no comparison .*; run"):
         comparison_section(tmp_path, Anchors())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from tts.errors import CheckpointError
 from tts.evaluation.report.figures import drawn_sections, table_section
 from tts.evaluation.report.page import Anchors, Figure, Note, Picture, Table
 from tts.evaluation.sweep.reading import read_results
+from tts.io import read_json, write_json
 
 MakeSweep = Callable[..., Path]
 
@@ -38,9 +38,9 @@ def test_sections_hold_tables_plots_and_grids(make_sweep: MakeSweep) -> None:
 
 def test_figures_stand_in_the_order_of_the_list(make_sweep: MakeSweep) -> None:
     folder = make_sweep()
-    entries = json.loads((folder / "figures.json").read_text())
+    entries = read_json(folder / "figures.json")["figures"]
     entries.insert(0, {**entries[0], "title": "Another"})
-    (folder / "figures.json").write_text(json.dumps(entries))
+    write_json((folder / "figures.json"), {"figures": entries})
     assert [figure.title for figure in figures(folder)[:2]] == ["Another", "Quality by M"]
 
 
@@ -60,8 +60,8 @@ def test_a_folder_without_a_list_has_no_sections_but_tables_of_its_results(make_
 
 def test_kinds_that_are_missing_have_no_section(make_sweep: MakeSweep) -> None:
     folder = make_sweep()
-    entries = json.loads((folder / "figures.json").read_text())
-    (folder / "figures.json").write_text(json.dumps(entries[:1]))
+    entries = read_json(folder / "figures.json")["figures"]
+    write_json((folder / "figures.json"), {"figures": entries[:1]})
     assert [section.title for section in drawn_sections(folder, Anchors())] == ["Tables"]
 
 
@@ -90,6 +90,6 @@ TABLE = {"kind": "table", "title": "T", "header": ["a", "b"], "rows": [["1", "2"
     ],
 )
 def test_a_damaged_list_is_refused(tmp_path: Path, entry: Any, what: str) -> None:
-    (tmp_path / "figures.json").write_text(json.dumps([entry]))
+    write_json((tmp_path / "figures.json"), {"figures": [entry]})
     with pytest.raises(CheckpointError, match=f"{what}.*; draw the figures anew"):
         figures(tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from tts.errors import TtsError, UsageError
 from tts.evaluation.report.folder import find_kind, write_report
+from tts.io import write_json
 
 MakeSweep = Callable[..., Path]
 
@@ -42,7 +42,7 @@ def test_a_folder_is_known_by_its_last_file(tmp_path: Path, files: list[str], ki
 def test_what_is_unfinished_or_of_no_kind_is_refused_with_the_next_step(
     tmp_path: Path, file: str, content: object, what: str
 ) -> None:
-    (tmp_path / file).write_text(json.dumps(content))
+    write_json((tmp_path / file), content)
     with pytest.raises(UsageError, match=what) as caught:
         find_kind(tmp_path)
     assert caught.value.exit_code == 2

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tts.errors import CheckpointError
 from tts.evaluation.report.record import Record
+from tts.io import write_json
 
 
 def record(path: Path, content: object) -> Record:
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     return Record.open(path, "do it anew")
 
 

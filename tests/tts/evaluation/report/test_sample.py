@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from tts.errors import CheckpointError
 from tts.evaluation.eval_result import FORMAT
 from tts.evaluation.report.page import Note
 from tts.evaluation.report.sample import sample_page
-from tts.io import save_png
+from tts.io import save_png, write_json
 
 ReadPage = Callable[[Any], Any]
 RUN = {
@@ -54,7 +53,7 @@ EVALUATION = {
 def run_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "greedy"
     folder.mkdir()
-    (folder / "run.json").write_text(json.dumps(RUN))
+    write_json((folder / "run.json"), RUN)
     save_png(folder / "grid.png", np.zeros((640, 320, 3), np.uint8))
     return folder
 
@@ -73,7 +72,7 @@ def test_it_shows_the_images_and_how_they_were_made(run_folder: Path, read_page:
 def test_a_choice_among_whole_images_says_so(run_folder: Path, read_page: ReadPage) -> None:
     judge = {"image_scorer": {"name": "digits"}, "scorer": None, "selector": None}
     resolved = {"candidates": [1, 1, 1, 1], "whole_images": 16}
-    (run_folder / "run.json").write_text(json.dumps({**RUN, **judge, "resolved": resolved}))
+    write_json((run_folder / "run.json"), {**RUN, **judge, "resolved": resolved})
     texts = read_page(sample_page(run_folder)).texts
     assert texts[texts.index("Candidates") + 1 :][:2] == ["16", "whole images"]
     assert texts[texts.index("Chosen by") + 1 :][:2] == ["digits", "image scorer"]
@@ -91,7 +90,7 @@ def test_a_run_without_its_picture_says_so(run_folder: Path) -> None:
 
 
 def test_figures_of_an_evaluation_stand_on_the_page(run_folder: Path, read_page: ReadPage) -> None:
-    (run_folder / "eval.json").write_text(json.dumps(EVALUATION))
+    write_json((run_folder / "eval.json"), EVALUATION)
     (run_folder / "other.json").write_text("[1]")
     (run_folder / "broken.json").write_text("{")
     page = sample_page(run_folder)
@@ -118,6 +117,6 @@ def test_figures_of_an_evaluation_stand_on_the_page(run_folder: Path, read_page:
     [({}, "lacks 'images'"), ({"images": 1, "timing": [1]}, "no JSON object at 'timing'")],
 )
 def test_a_damaged_record_is_refused(run_folder: Path, content: dict[str, Any], what: str) -> None:
-    (run_folder / "run.json").write_text(json.dumps(content))
+    write_json((run_folder / "run.json"), content)
     with pytest.raises(CheckpointError, match=f"{what}; sample the images anew"):
         sample_page(run_folder)

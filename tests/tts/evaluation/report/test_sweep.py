@@ -11,6 +11,7 @@ import pytest
 
 from tts.errors import CheckpointError
 from tts.evaluation.report.sweep import sweep_page
+from tts.io import write_json
 
 MakeSweep = Callable[..., Path]
 ReadPage = Callable[[Any], Any]
@@ -19,7 +20,7 @@ ReadPage = Callable[[Any], Any]
 def change_results(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     content = json.loads((folder / "results.json").read_text())
     change(content)
-    (folder / "results.json").write_text(json.dumps(content))
+    write_json((folder / "results.json"), content)
     return folder
 
 

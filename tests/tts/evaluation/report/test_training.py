@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from tts.errors import CheckpointError
 from tts.evaluation.report.training import training_page
-from tts.io import save_png
+from tts.io import save_png, write_json
 
 ReadPage = Callable[[Any], Any]
 METRICS: dict[str, Any] = {
@@ -35,7 +34,7 @@ METRICS: dict[str, Any] = {
 def scorer_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "scorer"
     folder.mkdir()
-    (folder / "metrics.json").write_text(json.dumps(METRICS))
+    write_json((folder / "metrics.json"), METRICS)
     for name in ("curves.png", "scores.png"):
         save_png(folder / name, np.zeros((20, 40, 3), np.uint8))
     return folder
@@ -76,6 +75,6 @@ def test_a_training_without_pictures_says_so(scorer_folder: Path, read_page: Rea
 @pytest.mark.parametrize("missing", ["held_out", "history", "scales"])
 def test_a_damaged_record_is_refused(scorer_folder: Path, missing: str) -> None:
     content = {key: value for key, value in METRICS.items() if key != missing}
-    (scorer_folder / "metrics.json").write_text(json.dumps(content))
+    write_json((scorer_folder / "metrics.json"), content)
     with pytest.raises(CheckpointError, match=r"metrics\.json lacks .*; train the scorer anew"):
         training_page(scorer_folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tts.evaluation.tune.records import Ledger, Rung, Shape, Trial
 from tts.evaluation.tune.rows import Row
 from tts.evaluation.tune.space import Arm
 from tts.evaluation.tune.store import TuneRecord, full_record
-from tts.io import write_json
+from tts.io import read_json, write_json
 
 ReadPage = Callable[[Any], Any]
 PLAIN, CHOSEN = Arm(1.5), Arm(0.5, 16, 2, "greedy")
@@ -96,6 +95,6 @@ def test_an_unfinished_tuning_is_refused_with_the_next_step(tmp_path: Path) -> N
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     path = write_tuning(tmp_path / "tune", 0.3) / "tune.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    write_json(path, {**read_json(path), **change})
     with pytest.raises(CheckpointError, match=r"tune\.json"):
         tuning_page(path.parent)

@@ -223,7 +223,7 @@ class Asked:
         found = Figures(40, fid, 1.0, 2.0, 2.0, 5.0 - fid, **figures)
         strip = np.full((10, 4, 4, 3), level, np.uint8)
         measured = Measured(found, cost, Features(torch.zeros(40, 2)), strip)
-        self.store.write_set(point, number, measured, SetRecord(found, cost, {"device": "cpu"}, 1))
+        self.store.write_set(point, number, measured, SetRecord(found, cost, {"device": "cpu"}, 1, "0"))
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def small(sweep: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_index_lists_what_was_written(small: Any) -> None:
     said: list[str] = []
     entries = write_figures(small.folder, said.append)
-    index = read_json(small.folder / "figures.json")
+    index = read_json(small.folder / "figures.json")["figures"]
     assert said == []
     assert [entry["file"] for entry in index] == [entry.file for entry in entries]
     assert len({entry["file"] for entry in index}) == len(index)
@@ -43,7 +43,7 @@ def test_the_index_lists_what_was_written(small: Any) -> None:
 
 def test_tables_are_in_the_index_as_text(small: Any) -> None:
     write_figures(small.folder)
-    index = {entry["file"]: entry for entry in read_json(small.folder / "figures.json")}
+    index = {entry["file"]: entry for entry in read_json(small.folder / "figures.json")["figures"]}
     entry = index["tables/m.md"]
     assert entry["header"][:2] == ["M", "FD ↓"]
     assert [row[0] for row in entry["rows"]] == ["1 (plain)", "2", "4"]

@@ -90,5 +90,5 @@ def test_joining_keeps_everything_once() -> None:
 def test_a_seed_set_survives_json() -> None:
     figures = Figures(40, 1.0, 0.5, 2.0, 2.0, 3.5, accuracy=0.9, intervals={"fid": (0.5, 1.5)})
     cost = Cost(40, 160, 480, 40, 0, 0.25, None)
-    record = SetRecord(figures, cost, {"device": "cpu"}, 2)
+    record = SetRecord(figures, cost, {"device": "cpu"}, 2, "ab")
     assert SetRecord.from_json(json.loads(json.dumps(asdict(record)))) == record

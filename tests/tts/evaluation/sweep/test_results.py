@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import statistics
 from dataclasses import asdict, replace
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from tts.evaluation.sweep.point import SETTING_FIELDS
 from tts.evaluation.sweep.reading import read_results
 from tts.evaluation.sweep.results import COSTS, FIGURES, axes, gather, write_results
+from tts.io import read_json
 
 CPU = torch.device("cpu")
 
@@ -37,9 +37,9 @@ def test_the_table_has_a_row_a_point_and_seed_set(asked: Any) -> None:
 
 def test_the_document_has_every_set_with_mean_and_spread(asked: Any) -> None:
     write_results(asked.store, asked.record(), CPU)
-    content = json.loads((asked.store.folder / "results.json").read_text())
+    content = read_json(asked.store.folder / "results.json")
     assert content["format"] == "scalewise-tts-results-1"
-    assert content["sweep"] == json.loads((asked.store.folder / "sweep.json").read_text())
+    assert content["sweep"] == read_json(asked.store.folder / "sweep.json")
     assert content["axes"] == {"candidates": ["1", "8"]}
     plain, greedy = content["points"]
     assert (plain["id"], plain["setting"]) == ("plain", asdict(asked.plain))

@@ -24,7 +24,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def draw(folder: Path) -> tuple[str, ...]:
         found.append(folder)
-        write_json(folder / "figures.json", [{"kind": "plot"}])
+        write_json(folder / "figures.json", {"figures": [{"kind": "plot"}]})
         return ("a note",)
 
     monkeypatch.setattr("tts.evaluation.sweep.summing._draw", draw)

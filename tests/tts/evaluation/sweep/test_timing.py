@@ -31,7 +31,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def draw(folder: Path) -> tuple[str, ...]:
         found.append(folder)
-        write_json(folder / "figures.json", [{"kind": "plot"}])
+        write_json(folder / "figures.json", {"figures": [{"kind": "plot"}]})
         return ()
 
     monkeypatch.setattr("tts.evaluation.sweep.summing._draw", draw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tts.errors import CheckpointError, UsageError
 from tts.evaluation.tune.records import Ledger
 from tts.evaluation.tune.store import TuneRecord, TuneStore, full_record
+from tts.io import write_json
 
 ASKED = TuneRecord(
     command="tts tune",
@@ -84,7 +86,7 @@ def test_a_tune_that_decided_nothing_does_not_bind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"format": "other"}', '{"format": "scalewise-tts-tune-1"}'])
 def test_damaged_records_are_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "tune.json").write_text(text)
+    write_json(tmp_path / "tune.json", json.loads(text))
     with pytest.raises(CheckpointError, match="no record of 'tts tune'"):
         TuneStore(tmp_path).open(ASKED, overwrite=False)
 
