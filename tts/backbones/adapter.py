@@ -134,7 +134,7 @@ class Adapter(Generic[Net, Code]):
     def describe(self) -> dict[str, object]:
         """Where the weights came from, for a run's record."""
         return {
-            "files": [str(file) for file in self.files],
+            "files": [file.name for file in self.files],
             "revisions": [revision_of(file) for file in self.files],
             "parts": [weights.part for weights in self.weights],
             "stored_as": [weights.rounded or "float32" for weights in self.weights],
