@@ -127,7 +127,7 @@ def test_rows_of_two_shards_are_in_memory_at_most(runs, job, asked, expected):
 
     runs.run(asked(60), Watched(batch=1))
     assert runs.values() == expected(60)
-    assert 4 < max(most) <= 2 * 4 + 1  # the one that is yielded may live for a moment beside them
+    assert 4 <= max(most) <= 2 * 4 + 1  # the one that is yielded may live for a moment beside them
 
 
 def test_a_lock_is_kept_until_its_shard_is_published(runs, slow):
