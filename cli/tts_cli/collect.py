@@ -9,7 +9,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.output import state
-from tts_cli.progress import run_log
+from tts_cli.progress import loading, run_log
 
 
 def collect(
@@ -55,6 +55,7 @@ def collect(
       tts collect --backbone var-digits --per-class 500 --out data/generated
       tts collect --backbone var-digits --real digits --per-class 500 --out data/real
     """
+    loading(backbone, log_json)
     from tts.data.collect_config import CollectConfig
     from tts.data.collect_run import run_collect
     from tts.engine.launch import Launch

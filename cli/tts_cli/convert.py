@@ -9,6 +9,7 @@ import typer
 
 from tts.errors import UsageError
 from tts_cli import options
+from tts_cli.progress import loading
 
 
 def convert(
@@ -38,6 +39,7 @@ def convert(
       tts convert --transformer ar-ckpt-last.pth --tokenizer ar-ckpt-last.pth --out mine
       tts convert --family flexvar --transformer mine.pth --tokenizer FlexVAE.pth --schedule 8 --out mine
     """
+    loading(str(transformer))
     from tts.backbones.convert import convert as convert_files
     from tts.backbones.storage import TRANSFORMER_FILE
     from tts.io import ensure_writable_dir

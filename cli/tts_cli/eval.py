@@ -10,7 +10,7 @@ import typer
 from tts_cli import options
 from tts_cli.eval_table import show_evaluation
 from tts_cli.output import print_json
-from tts_cli.progress import progress_bar, say
+from tts_cli.progress import loading, progress_bar, say
 
 if TYPE_CHECKING:
     from tts.engine.launch import Launch
@@ -70,6 +70,7 @@ def evaluate(
       tts eval samples/var-d16 packed.npz --reference VIRTUAL_imagenet256_labeled.npz --json
       tts eval photos --resize 256 --write-reference photos.npz
     """
+    loading("features and images")
     from tts.engine.launch import Launch
     from tts.errors import UsageError
     from tts.evaluation.eval_run import run_eval

@@ -9,7 +9,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.output import print_json, state
-from tts_cli.progress import run_log, say_note
+from tts_cli.progress import loading, run_log, say_note
 from tts_cli.settings import settings_of
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def sample(
       tts sample
       tts sample --labels 0-9 --seeds 0-4 --candidates 32 --selector softmax --out digits
     """
+    loading(str(settings or backbone), log_json)
     from tts.engine.launch import Launch
     from tts.sample_run import run_sample
 

@@ -10,7 +10,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.output import print_json, print_table
-from tts_cli.progress import run_log, say_note
+from tts_cli.progress import loading, run_log, say_note
 from tts_cli.settings import settings_of
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def sweep(
       tts sweep --grid candidates=1,2,4,8 selector=greedy,softmax --images 1000 --seeds 3 --out sweep
       tts sweep --grid "candidates=32 start_scale=1,2,3" --grid "strategy=best-of-n candidates=2,4" --out st
     """
+    loading(str(settings or backbone), log_json)
     from tts.evaluation.sweep.run import run_sweep
 
     config = _config(context, locals())

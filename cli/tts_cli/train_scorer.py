@@ -9,7 +9,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.output import print_json, print_table
-from tts_cli.progress import progress_bar, say
+from tts_cli.progress import loading, progress_bar, say
 
 if TYPE_CHECKING:
     from tts.scorers.train_files import TrainSummary
@@ -65,6 +65,7 @@ def train_scorer(
       tts train-scorer --real data/real --generated data/generated --out scorer
       tts train-scorer --real data/real --generated data/generated --loss pointwise --scales 2- --out scorer
     """
+    loading("training data")
     from tts.engine.launch import Launch
     from tts.scorers.train_config import TrainConfig
     from tts.scorers.train_run import run_train

@@ -9,7 +9,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.output import print_json, print_table
-from tts_cli.progress import progress_bar, say, say_note
+from tts_cli.progress import loading, progress_bar, say, say_note
 
 if TYPE_CHECKING:
     from tts.evaluation.tune.run import TuneSummary
@@ -68,6 +68,7 @@ def tune(
       tts tune --backbone var-digits --budget 5m
       tts tune --backbone var-d16 --scorer scorer/scorer.safetensors --reference ref.npz --budget 8h
     """
+    loading(backbone)
     from tts.evaluation.tune.config import TuneConfig
     from tts.evaluation.tune.run import run_tune
     from tts.sample_config import SampleConfig

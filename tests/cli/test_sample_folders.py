@@ -157,7 +157,9 @@ def test_a_log_in_json(run: Run, tmp_path: Path) -> None:
     done = run("sample", *QUICK, *options, "--out", tmp_path)
     assert done.code == 0
     assert done.stdout.startswith(f"4 images in {tmp_path} (")
-    progress, note = (json.loads(line) for line in done.stderr.splitlines())
+    *events, note = (json.loads(line) for line in done.stderr.splitlines())
+    assert [event["items_done"] for event in events] == [0, 2, 4]
+    progress = events[-1]
     assert (progress["event"], progress["what"]) == ("progress", "sampling")
     assert (progress["items_done"], progress["items"]) == (4, 4)
     assert (progress["shards_done"], progress["shards"], progress["processes"]) == (2, 2, 1)
