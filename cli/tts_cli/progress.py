@@ -27,9 +27,11 @@ OFF = ("off", "0")
 def loading(what: str, as_json: bool = False) -> None:
     """Say at once what the first seconds are spent on; nothing in JSON, nor in a launch's other processes."""
     from tts.engine.launch import Launch
+    from tts.workspace import converted_model
 
     if _wanted() and not as_json and Launch.from_environment().main:
-        print(f"loading {what} …", file=sys.stderr, flush=True)
+        found = converted_model(what)
+        print(f"loading {what}{f' from {found}' if found else ''} …", file=sys.stderr, flush=True)
 
 
 @contextmanager

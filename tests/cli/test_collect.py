@@ -354,7 +354,3 @@ def test_a_folder_that_cannot_be_written_is_refused(refuse: Text, tmp_path: Path
     line = refuse("collect", "--per-class", 1, "--out", f"{tmp_path}/file{below}")
     assert "cannot write to folder" in line
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_an_output_folder_is_needed(refuse: Text) -> None:
-    assert "missing option '--out'" in refuse("collect")
