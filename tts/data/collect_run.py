@@ -78,9 +78,9 @@ def run_collect(
     spec, backbone = build_backbone(config.backbone, files, device, torch_dtype(config.dtype), choices)
     for remark in remarks_of(backbone):
         warn(remark)
-    place = place_of(spec.name)
-    out = Path(config.out or place.side(config.kind))
-    remarks = () if config.out or place.has("real") or config.kind == "real" else (real_side(config, spec),)
+    remarks = real_side(config, spec)
+    out = Path(config.out or place_of(spec.name).side(config.kind))
+    config = replace(config, out=str(out))
     config = replace(config, out=str(out))
     settings = resolved_settings(config, spec, backbone.info)
     identity = BackboneIdentity.from_backbone(backbone)
@@ -114,10 +114,11 @@ def sides(config: CollectConfig) -> tuple[CollectConfig, ...]:
     return (config, replace(config, real=real)) if both else (config,)
 
 
-def real_side(config: CollectConfig, spec: BackboneSpec) -> str:
-    """How the other side of a scorer's data is made."""
-    real = spec.real_images or "DIR"
-    return f"a scorer needs real images, too: 'tts collect --backbone {config.backbone} --real {real}'"
+def real_side(config: CollectConfig, spec: BackboneSpec) -> tuple[str, ...]:
+    """How the real side of a scorer's data is made, where the work folder lacks it."""
+    known = config.out or config.real or spec.real_images or place_of(spec.name).has("real")
+    command = f"tts collect --backbone {config.backbone} --real DIR"
+    return () if known else (f"a scorer needs real images, too: '{command}'",)
 
 
 def find_listing(config: CollectConfig, info: BackboneInfo) -> ImageFolder:
@@ -141,9 +142,11 @@ def plan_items(
     config: CollectConfig, info: BackboneInfo, listing: ImageFolder | None, choice: dict[str, Any]
 ) -> list[Item]:
     """The items of a choice of ``per_class``: class by class."""
-    per_class: int = choice["per_class"]
     if listing is not None:
-        return [Item(int(listing.labels[number]), int(number)) for number in listing.first(per_class)]
+        return [
+            Item(int(listing.labels[number]), int(number)) for number in listing.first(choice["per_class"])
+        ]
+    per_class: int = choice["per_class"]
     if config.real is None:
         return distinct_items(range(info.classes), per_class, info.classes)
     if info.classes != 10:
