@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+
+from tts.data.collect_config import CollectConfig
+from tts.scorers import located
 
 Run = Callable[..., Any]
 Text = Callable[..., str]
@@ -61,14 +65,13 @@ def test_the_embedded_model_in_three_small_steps(run: Run) -> None:
     assert len(made["scorer"]["sha256"]) == 64
 
 
-def test_without_data_the_embedded_model_gets_them_first(run: Run) -> None:
-    typed(run, "tts collect --per-class 12")
-    Path("tts-work/var-digits/real/manifest.json").unlink()  # as after a kill
+def test_without_data_the_embedded_model_gets_them_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(located, "CollectConfig", partial(CollectConfig, per_class=12))
     done = typed(run, "tts train-scorer --epochs 1 --epoch-pairs 128")
     assert done.code == 0, done.stderr
-    assert "note: no data yet, so first what these do: tts collect --backbone var-digits --real digits" in (
-        done.stderr
-    )
+    commands = "tts collect --backbone var-digits; tts collect --backbone var-digits --real digits"
+    assert f"note: no data yet, so first what these do: {commands}\n" in done.stderr
+    assert "120 images collected in tts-work/var-digits/real\n" in done.stdout
     assert "scorer in tts-work/var-digits/scorer/" in done.stdout
 
 
