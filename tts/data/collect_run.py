@@ -81,7 +81,6 @@ def run_collect(
     remarks = real_side(config, spec)
     out = Path(config.out or place_of(spec.name).side(config.kind))
     config = replace(config, out=str(out))
-    config = replace(config, out=str(out))
     settings = resolved_settings(config, spec, backbone.info)
     identity = BackboneIdentity.from_backbone(backbone)
     listing = agree(launch, partial(find_listing, config, backbone.info)) if is_folder(config) else None
