@@ -10,6 +10,7 @@ from tts.data.manifest import Kind
 from tts.data.store import TokenStore
 from tts.errors import UsageError
 from tts.resolve import find_backbone
+from tts.scorers.checkpoint import SCORER_FILE
 from tts.scorers.train_config import TrainConfig
 from tts.specs import BackboneSpec
 from tts.workspace import DEFAULT_BACKBONE, place_of
@@ -22,11 +23,14 @@ def located(config: TrainConfig) -> TrainConfig:
     if config.real and config.generated and config.out:
         return config
     place = place_of(_name(config))
+    whole = not config.out and (place.scorer / SCORER_FILE).is_file()
+    finished = whole and not config.overwrite  # the same command again says so
     return replace(
         config,
         real=config.real or str(place.side("real")),
         generated=config.generated or str(place.side("generated")),
         out=config.out or str(place.scorer),
+        resume=config.resume or finished,
     )
 
 
