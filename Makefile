@@ -51,4 +51,4 @@ format: $(BIN)/.ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-oldest demo-out demo-out-* samples build dist
+	rm -rf $(VENV) .venv-oldest demo-out demo-out-* tts-work build dist

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,9 @@ SCHEDULES = {
     2240: (1, 2, 3, 4, 6, 9, 13, 18, 24, 32),
 }
 
+os.environ["TTS_PROGRESS"] = "off"  # of commands that tests start; those about progress switch it on
+os.environ["TTS_WORK"] = f"{tempfile.gettempdir()}/no-tts-work"  # tests of the work folder name their own
 torch.set_num_threads(1)  # small tensors: threads only fight over cores
-os.environ["TTS_PROGRESS_SECONDS"] = "inf"  # however slow the machine, in all processes that tests start
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)

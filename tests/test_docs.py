@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from tts import hookspecs
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "plugins" / "README.md").read_text()
@@ -38,6 +44,8 @@ def test_every_hook_stands_in_the_guide_with_its_exact_signature(hook):
         "docs/long-runs.md",
         "docs/evaluation.md",
         "docs/method.md",
+        "docs/glossary.md",
+        "docs/troubleshooting.md",
         "docs/choosing.md",
         "tts/embedded/MODEL_CARD.md",
     ],
@@ -69,3 +77,14 @@ def test_the_commands_of_a_document_have_options_that_exist(document):
         known = {option for parameter in command.params for option in parameter.opts}
         used = {word for word in words[2:] if word.startswith("--")}
         assert used <= known | {"--help"}, words
+
+
+def test_the_metadata_say_where_everything_is():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"Repository", "Documentation", "Changelog", "Issues"} <= project["urls"].keys()
+    assert f'repository-code: "{project["urls"]["Repository"]}"' in (ROOT / "CITATION.cff").read_text()
+
+
+@pytest.mark.parametrize("name", ["FD", "ST", "M, m_k", "T", "e_k", "r_k"])
+def test_short_names_stand_in_the_glossary(name):
+    assert f"\n| {name} | " in (ROOT / "docs" / "glossary.md").read_text()

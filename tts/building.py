@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,9 +33,10 @@ from tts.resolve import (
     torch_dtype,
 )
 from tts.sample_config import SampleConfig, one_based, search_settings
+from tts.scorers.automatic import Automatic, automatic_scorer
 from tts.search import effective_candidates
 from tts.specs import IMAGES, BackboneSpec
-from tts.strategies.choose import build_strategy, check_strategy_options
+from tts.strategies.choose import build_strategy, check_strategy_options, find_strategy
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -62,6 +63,11 @@ class Model:
     def info(self) -> BackboneInfo:
         """Facts of the backbone."""
         return self.backbone.info
+
+    @cached_property
+    def automatic(self) -> Automatic:
+        """What ``--scorer auto`` stands for."""
+        return automatic_scorer(self.spec, self.backbone)
 
     def compiles(self, sampler: str, compile_parts: bool | None = None) -> bool:
         """Whether parts are compiled; ``None`` says where that is worth it, of the exact sampler none are."""
@@ -115,6 +121,29 @@ def build_model(config: SampleConfig) -> Model:
     return Model(spec, backbone, device, dtype, part=config.part)
 
 
+def scored(config: SampleConfig, info: BackboneInfo) -> bool:
+    """Whether there are candidates that a scorer chooses among."""
+    needs = (
+        "selector" in find_strategy(config.strategy).refused
+        or build_selector(config.selector, config.top_k_select, config.temperature).needs_scores
+    )
+    return needs and max(effective_candidates(info, search_settings(config, info))) > 1
+
+
+def settled(config: SampleConfig, cache: PartsCache) -> tuple[SampleConfig, str | None]:
+    """The configuration with the scorer that ``auto`` stands for, if it scores, and what to say of that.
+
+    So what a run records is the scorer that it took, whatever the work folder has later.
+    """
+    check_strategy_options(config, SampleConfig)
+    if config.scorer != "auto":
+        return config, None
+    model = cache.model(config)
+    if not scored(config, model.info):
+        return config, None
+    return replace(config, scorer=model.automatic.text), model.automatic.note
+
+
 def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Generator:
     """Everything that decides how the images of a configuration come out, ready to generate."""
     way = check_strategy_options(config, SampleConfig)
@@ -122,12 +151,10 @@ def build_generator(config: SampleConfig, cache: PartsCache | None = None) -> Ge
     compiled = model.compiles(config.sampler, config.compile_parts)
     settings = replace(search_settings(config, model.info), compiled=compiled)
     selector = build_selector(config.selector, config.top_k_select, config.temperature)
-    scorer = None
-    judged = selector.needs_scores or "selector" in way.refused
-    scored = max(effective_candidates(model.info, settings)) > 1 and judged
-    if scored or config.scorer != "auto":
+    scorer, judged = None, scored(config, model.info)
+    if judged or config.scorer != "auto":
         scorer = model.scorer(config.scorer, config.sampler, config.compile_parts)
-    if scored and scorer is None and "selector" in way.refused:
+    if judged and scorer is None and "selector" in way.refused:
         raise UsageError(f"strategy {way.name} needs a scorer; pass --scorer or --candidates 1")
     return Generator(
         backbone=model.form(config.sampler, config.compile_parts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from tts.specs import (
     SelectorRequest,
     load_attribute,
 )
+from tts.workspace import converted_model
 
 if TYPE_CHECKING:
     from tts.evaluation.features import FeatureExtractor
@@ -39,9 +41,6 @@ METHODS = {
     "image scorer": ("name", "score"),
 }
 """What a built part of each kind must have."""
-
-FALLBACK_SCORER = "likelihood"
-"""Ranks the candidates of a backbone for which no scorer was trained."""
 
 
 def torch_device(text: str) -> torch.device:
@@ -74,14 +73,16 @@ def torch_dtype(text: str) -> torch.dtype:
     return DTYPES[dtype_name(text)]
 
 
-def find_backbone(text: str) -> tuple[BackboneSpec, tuple[Path, ...]]:
+def find_backbone(text: str, weights: Sequence[Path | str] = ()) -> tuple[BackboneSpec, tuple[Path, ...]]:
     """The spec of a name, an alias or a folder of ``tts convert``, and the files that come with it.
 
-    A name wins over a folder of that name, such as one of results; ``./NAME`` is the folder.
+    A name wins over a folder of that name, such as one of results; ``./NAME`` is the folder. A model of that
+    name in the work folder counts, unless ``weights`` are given.
     """
-    folder = Path(text)
     known = any(text in (spec.name, *spec.aliases) for spec, _ in get_plugins().backbones)
-    if folder.is_dir() and not known:
+    model = None if weights else converted_model(text)
+    folder = Path(text) if model is None else model
+    if model is not None or (folder.is_dir() and not known):
         from tts.backbones.storage import folder_spec
 
         return folder_spec(folder), (folder,)
@@ -100,7 +101,7 @@ def build_backbone(
     choices: Choices = Choices(),
 ) -> tuple[BackboneSpec, Backbone]:
     """Build a backbone by name, alias or folder; ``weights`` are files that replace its own."""
-    spec, own = find_backbone(text)
+    spec, own = find_backbone(text, weights)
     if own and weights:
         raise UsageError(f"--weights does not go with the converted folder {text!r}; leave it out")
     request = BackboneRequest(spec, device, dtype, weights or own, choose_options(spec, choices))
@@ -156,12 +157,14 @@ def build_scorer(
 ) -> Scorer | None:
     """Build a scorer by name, ``name:argument`` or checkpoint file.
 
-    ``auto`` is the backbone's own, or likelihood, which needs no training, where it has none.
+    ``auto`` is what ``automatic_scorer`` finds.
     """
     if text == "none":
         return None
     if text == "auto":
-        text = spec.default_scorer or FALLBACK_SCORER
+        from tts.scorers.automatic import automatic_scorer
+
+        text = automatic_scorer(spec, backbone).text
     name, argument = split_argument(text)
     scorers = get_plugins().scorers
     is_file = Path(text).exists() or text.endswith((*ENDINGS, INDEX))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,11 @@ EXECUTION = (
 
 CHOICE = ("labels", "seeds", "per_class")
 """Fields that choose the images."""
+
+NAMED = ("backbone", "weights", "strategy", "selector", "candidates")
+"""Fields that are no words of their own in the name of a run's folder."""
+
+MAX_NAME = 100
 
 LATER = ("part", "strategy", "image_scorer", "sampler", "candidates_of")
 """Fields that plans of earlier versions lack: left out at their defaults, so that those runs go on."""
@@ -125,6 +132,28 @@ SETTINGS = tuple(
     field.name for field in fields(SampleConfig) if field.name not in (*EXECUTION, *CHOICE, "shard_items")
 )
 """Fields that decide how images come out."""
+
+
+def run_name(config: SampleConfig, scorers: Mapping[str, str] = {}) -> str:
+    """A folder's name that says what the settings are, but for the model, the classes and the seeds.
+
+    ``scorers`` are words for some of them, empty for the usual one.
+    """
+    chosen = config.selector if config.strategy == LSRS else config.strategy
+    words = ["plain" if config.candidates == "1" else f"{chosen} {config.candidates}"]
+    for name in SETTINGS:
+        value = getattr(config, name)
+        if name == "scorer" and value in scorers:
+            words.append(scorers[value])
+        elif name not in NAMED and value != getattr(SampleConfig, name):
+            words.append(f"{name} {'' if value is True else _short(value)}")
+    return re.sub(r"[^a-z0-9.]+", "-", " ".join(words).lower()).strip("-.")[:MAX_NAME]
+
+
+def _short(value: Any) -> str:
+    """A value in a name: of a file only the folder and the name."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return " ".join(" ".join(str(part).split("/")[-2:]) for part in parts)
 
 
 def check_output(config: SampleConfig) -> None:

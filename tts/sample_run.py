@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tts.building import build_generator
+from tts.building import PartsCache, build_generator, settled
 from tts.config import SearchSettings
 from tts.engine.folder import RunFolder
 from tts.engine.launch import Launch
@@ -18,11 +18,11 @@ from tts.engine.progress import Report
 from tts.engine.stopping import Stop
 from tts.engine.work import Outcome, work
 from tts.fitting import Fit
-from tts.interfaces import BackboneInfo, Scorer
+from tts.interfaces import BackboneInfo
 from tts.io import sha256_file
 from tts.outputs import recorded_speed
 from tts.pipeline import Generator, Prefix, default_batch
-from tts.resolve import FALLBACK_SCORER, find_backbone, remarks_of
+from tts.resolve import remarks_of
 from tts.runinfo import describe_backbone, describe_scorer, environment
 from tts.sample_config import (
     EXECUTION,
@@ -30,16 +30,16 @@ from tts.sample_config import (
     check_output,
     plan,
     replan,
+    run_name,
 )
 from tts.sample_job import LAYOUT, SampleJob, Wanted
+from tts.scorers.automatic import FALLBACK_SCORER
+from tts.scorers.checkpoint import SCORER_FILE
 from tts.search import effective_candidates
+from tts.specs import BackboneSpec
 from tts.strategies.best_of_n import effective_images
 from tts.strategies.choose import find_strategy
-
-NO_SCORER = (
-    f"has no scorer of its own, so candidates are ranked by {FALLBACK_SCORER}, which may make images worse;"
-    " train one with 'tts train-scorer' and pass --scorer FILE, or pass --candidates 1"
-)
+from tts.workspace import place_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class SampleSummary:
     """What a run made, for the command's last line: ``images`` of the plan, of which ``outcome.made`` now.
 
     Each was chosen among ``candidates`` at each scale, or at most so many if labels have ``mixed`` numbers,
-    or among so many ``whole_images``.
+    or among so many ``whole_images``; by ``scorer``, a text of ``--scorer``, where one judged.
     """
 
     out: Path
@@ -58,6 +58,7 @@ class SampleSummary:
     remarks: tuple[str, ...]
     whole_images: int = 1
     mixed: bool = False
+    scorer: str | None = None
 
 
 def run_sample(
@@ -72,7 +73,8 @@ def run_sample(
     """
     check_output(config)
     parts = build_parts(config)
-    out = Path(config.out or f"samples/{parts.info.name}")
+    config = parts.config
+    out = parts.out
     share = Share.parse(config.shard) if config.shard else None
     launch = Launch.from_environment()
     again = partial(replan, config, parts.info)
@@ -92,6 +94,7 @@ def run_sample(
         remarks=remarks(parts.generator, parts.note),
         whole_images=effective_images(parts.info, parts.generator.settings),
         mixed=config.candidates_of is not None,
+        scorer=config.scorer if parts.generator.scorer else None,
     )
 
 
@@ -106,6 +109,7 @@ class Parts:
     request: Request
     uint8: str
     note: str | None
+    out: Path
 
     def job(self, run: RunFolder, warn: Callable[[str], None]) -> SampleJob:
         """The work on a folder."""
@@ -134,7 +138,9 @@ class Parts:
 
 def build_parts(config: SampleConfig) -> Parts:
     """Build what the configuration names, and plan its images."""
-    generator = build_generator(config)
+    cache = PartsCache()
+    config, note = settled(config, cache)
+    generator = build_generator(config, cache)
     info, scorer, settings = generator.backbone.info, generator.scorer, generator.settings
     items, prefix = plan(config, info)
     uint8 = config.uint8 or info.uint8
@@ -157,14 +163,16 @@ def build_parts(config: SampleConfig) -> Parts:
         judge = describe_scorer(generator.image_scorer) or {}
         identity["image_scorer"] = {key: value for key, value in judge.items() if key != "file"}
     request = Request.of("sample", config.settings(), identity, config.choice(), items, config.shard_items)
-    return Parts(config, info, generator, prefix, request, uint8, scorer_note(config, scorer))
+    return Parts(
+        config, info, generator, prefix, request, uint8, note, _out(config, cache.model(config).spec)
+    )
 
 
-def scorer_note(config: SampleConfig, scorer: Scorer | None) -> str | None:
-    """What to say where ``auto`` stands for a scorer that no one trained for the backbone."""
-    spec, _ = find_backbone(config.backbone)
-    own = scorer is None or config.scorer != "auto" or bool(spec.default_scorer)
-    return None if own else f"{spec.name} {NO_SCORER}"
+def _out(config: SampleConfig, spec: BackboneSpec) -> Path:
+    """The folder that is named, or the one of these settings in the work folder."""
+    place = place_of(spec.name)
+    words = {spec.default_scorer or FALLBACK_SCORER: "", str(place.scorer / SCORER_FILE): "trained"}
+    return Path(config.out) if config.out else place.samples(run_name(config, words))
 
 
 def resolved(settings: SearchSettings) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class CollectDefaults:
     cfg: float | None = None
     top_k: int | None = None
     top_p: float | None = None
+    per_class: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class BackboneSpec:
     ``schedules`` are the ones that have a name. ``guidance`` holds the guidance forms, the default first.
     ``files`` are the publisher's file names (for ``tts fetch``), ``repo`` their repository. ``class_names``
     are those of the first and the last class, as the folders of its training images are named.
+    ``real_images`` is what ``tts collect --real`` takes of images that are always at hand.
     """
 
     name: str
@@ -98,6 +100,7 @@ class BackboneSpec:
     files: dict[str, str] = field(default_factory=dict)
     default_scorer: str | None = None
     class_names: tuple[str, str] | None = None
+    real_images: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.output import print_json, print_table
-from tts_cli.progress import progress_bar, say_note
+from tts_cli.progress import loading, progress_bar, say_note
 
 if TYPE_CHECKING:
     from tts.bench.report import BenchReport
@@ -54,6 +54,7 @@ def bench(
       tts bench
       tts bench --backbone var-d16 --candidates 1,4,32 --dtype bfloat16 --sampler fast --out bench
     """
+    loading(backbone)
     from tts.bench.config import BenchConfig
     from tts.bench.run import run_bench
     from tts.sample_config import SampleConfig

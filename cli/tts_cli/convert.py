@@ -7,16 +7,25 @@ from typing import Annotated
 
 import typer
 
-from tts.errors import UsageError
+from tts.workspace import place_of
 from tts_cli import options
+from tts_cli.completion import words
+from tts_cli.progress import loading
 
 
 def convert(
     transformer: Annotated[Path, typer.Option(help="File, index or folder that holds the transformer.")],
     tokenizer: Annotated[Path, typer.Option(help="The same of the tokenizer; may be the same file.")],
-    out: Annotated[Path, typer.Option(help="Folder for `--backbone`.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for `--backbone`. Default: tts-work/NAME/model, found by --backbone NAME."),
+    ] = None,
     family: Annotated[
-        str | None, typer.Option(help="Model family: var or flexvar. Default: as the weights say.")
+        str | None,
+        typer.Option(
+            help="Model family: var or flexvar. Default: as the weights say.",
+            autocompletion=words("var", "flexvar"),
+        ),
     ] = None,
     schedule: Annotated[
         str | None,
@@ -38,17 +47,16 @@ def convert(
       tts convert --transformer ar-ckpt-last.pth --tokenizer ar-ckpt-last.pth --out mine
       tts convert --family flexvar --transformer mine.pth --tokenizer FlexVAE.pth --schedule 8 --out mine
     """
+    loading(str(transformer))
     from tts.backbones.convert import convert as convert_files
-    from tts.backbones.storage import TRANSFORMER_FILE
-    from tts.io import ensure_writable_dir
 
-    if (out / TRANSFORMER_FILE).exists() and not overwrite:
-        raise UsageError(f"{out} already holds a converted model; choose another --out or pass --overwrite")
-    folder = ensure_writable_dir(out)
-    config = convert_files(transformer, tokenizer, folder, family, name, schedule, trained_side, part, print)
+    config = convert_files(
+        transformer, tokenizer, out, family, name, schedule, trained_side, part, print, overwrite
+    )
+    folder = out or place_of(config.name).model
     net = config.transformer
     scales = ",".join(map(str, net.schedule))
     print(
-        f"{config.name} in {out}: depth {net.depth}, width {net.width},"
+        f"{config.name} in {folder}: depth {net.depth}, width {net.width},"
         f" {net.classes} classes, scales {scales}"
     )

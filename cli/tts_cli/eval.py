@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tts_cli import options
+from tts.workspace import finished_samples
+from tts_cli import completion, options
 from tts_cli.eval_table import show_evaluation
 from tts_cli.output import print_json
-from tts_cli.progress import progress_bar, say
+from tts_cli.progress import loading, progress_bar, say
 
 if TYPE_CHECKING:
     from tts.engine.launch import Launch
@@ -19,18 +20,25 @@ if TYPE_CHECKING:
 
 def evaluate(
     samples: Annotated[
-        list[Path],
-        typer.Argument(help="Folders of `tts sample`, npz files or image folders; the first is the base."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            help="Folders of `tts sample`, npz files or image folders; the first is the base."
+            " Default: the runs in tts-work."
+        ),
+    ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
-            help="heldout, train or all real digits; or an npz such as ADM's, or a folder. Default: heldout."
+            help="heldout, train or all real digits; or an npz such as ADM's, or a folder. Default: heldout.",
+            autocompletion=completion.REFERENCES,
         ),
     ] = None,
     features: Annotated[
         str,
-        typer.Option(help="Name[:argument] of `tts list`; auto is digits where a set is, else inception."),
+        typer.Option(
+            help="Name[:argument] of `tts list`; auto is digits where a set is, else inception.",
+            autocompletion=completion.names("features", "auto"),
+        ),
     ] = "auto",
     parts: Annotated[bool, typer.Option("--parts", help="Show the parts of the Frechet distance.")] = False,
     bootstrap: Annotated[
@@ -67,10 +75,11 @@ def evaluate(
 
     \b
     Examples:
-      tts eval samples/baseline samples/greedy
+      tts eval
       tts eval samples/var-d16 packed.npz --reference VIRTUAL_imagenet256_labeled.npz --json
       tts eval photos --resize 256 --write-reference photos.npz
     """
+    loading("features and images")
     from tts.engine.launch import Launch
     from tts.errors import UsageError
     from tts.evaluation.eval_run import run_eval
@@ -87,7 +96,7 @@ def evaluate(
     launch = Launch.from_environment()
     wanted = Resize.parse(resize) if resize is not None else None
     chosen = (features, metrics, batch_size, device, wanted, apply_orientation)
-    config = EvalConfig(tuple(samples), reference or DEFAULT_REFERENCE, *chosen)
+    config = EvalConfig(tuple(samples or finished_samples()), reference or DEFAULT_REFERENCE, *chosen)
     bar = progress_bar if launch.main else no_bar
     if write_reference is not None:
         if reference is not None:

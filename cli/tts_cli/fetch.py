@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tts.manager import get_plugins
+from tts_cli.completion import names
 from tts_cli.progress import progress_bar, say_note
 
 INCEPTION = "inception"
@@ -15,7 +16,11 @@ INCEPTION = "inception"
 
 def fetch(
     name: Annotated[
-        str, typer.Argument(help="A published backbone of `tts list`, or inception for `tts eval`.")
+        str,
+        typer.Argument(
+            help="A published backbone of `tts list`, or inception for `tts eval`.",
+            autocompletion=names("backbones", "inception"),
+        ),
     ],
 ) -> None:
     """Download published weights into the Hugging Face cache, or inception's into TTS_CACHE.

@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
+from tts.workspace import finished_samples, root
 from tts_cli import options
 
 
 def grid(
-    runs: Annotated[list[Path], typer.Argument(help="Output folders of `tts sample` with the same items.")],
-    out: Annotated[Path, typer.Option(help="PNG file.")] = Path("compare.png"),
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Output folders of `tts sample` with the same items. Default: the runs in tts-work."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="PNG file. Default: tts-work/compare.png.")] = None,
     columns: Annotated[int, typer.Option(min=1, help="Images of each class and run.")] = 8,
     rows: Annotated[int, typer.Option(min=1, help="Classes.")] = 10,
     recheck: options.Recheck = False,
@@ -26,5 +32,6 @@ def grid(
     """
     from tts.evaluation.compare import draw_comparison
 
-    count = draw_comparison(runs, out, columns, rows)
+    out = out or root() / "compare.png"
+    count = draw_comparison(runs or finished_samples(), out, columns, rows)
     print(f"{count} images of each run in {out}")

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-Backbone = Annotated[str, typer.Option(help="Name of `tts list`, or a folder of `tts convert`.")]
+from tts_cli.completion import REFERENCES, guidance, names, words
+
+Backbone = Annotated[
+    str,
+    typer.Option(
+        help="Name of `tts list`, or a folder of `tts convert`.",
+        autocompletion=names("backbones", files=True),
+    ),
+]
 Weights = Annotated[
     list[Path] | None,
     typer.Option(help="Local file, index or folder of weights; give it twice where they lie apart."),
@@ -20,27 +28,50 @@ Schedule = Annotated[
     typer.Option(help="Sides of the scales, like 1,2,3,4, or a name; where the backbone leaves it free."),
 ]
 Guidance = Annotated[
-    str | None, typer.Option(help="Guidance form of `tts list`. Default: the backbone's first.")
+    str | None,
+    typer.Option(help="Guidance form of `tts list`. Default: the backbone's first.", autocompletion=guidance),
 ]
 SampleAllScales = Annotated[
     bool,
     typer.Option("--sample-all-scales", help="Draw also at scales that the publishers decode greedily."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+Device = Annotated[
+    str,
+    typer.Option(help="auto, cpu, cuda, cuda:N or mps.", autocompletion=words("auto", "cpu", "cuda", "mps")),
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        help="float32, bfloat16 or float16.", autocompletion=words("float32", "bfloat16", "float16")
+    ),
+]
 Settings = Annotated[
     Path | None, typer.Option(help="File of settings, as of `tts tune`; options given here win.")
 ]
 Strategy = Annotated[
-    str, typer.Option(help="Name[:argument] of `tts list`: lsrs, best-of-n, beam, particles, or a plugin's.")
+    str,
+    typer.Option(
+        help="Name[:argument] of `tts list`: lsrs, best-of-n, beam, particles, or a plugin's.",
+        autocompletion=names("strategies"),
+    ),
 ]
 ImageScorer = Annotated[
-    str, typer.Option(help="With best-of-n: name[:argument] of `tts list`; auto is digits for digits.")
+    str,
+    typer.Option(
+        help="With best-of-n: name[:argument] of `tts list`; auto is digits for digits.",
+        autocompletion=names("image_scorers", "auto"),
+    ),
 ]
 Scorer = Annotated[
-    str, typer.Option(help="Name[:argument], a checkpoint file, none, or auto for the backbone's own.")
+    str,
+    typer.Option(
+        help="Name[:argument], a checkpoint file, none, or auto for the backbone's own.",
+        autocompletion=names("scorers", "auto", "none", files=True),
+    ),
 ]
-Selector = Annotated[str, typer.Option(help="Name[:argument] of `tts list`.")]
+Selector = Annotated[
+    str, typer.Option(help="Name[:argument] of `tts list`.", autocompletion=names("selectors"))
+]
 Candidates = Annotated[
     str, typer.Option(help="M, or m_1,...,m_K with one number a scale; or N whole images.")
 ]
@@ -51,9 +82,18 @@ StartScale = Annotated[int | None, typer.Option(help="First scale with M candida
 EndScale = Annotated[int | None, typer.Option(help="Last one. Default: the last scale.")]
 TopKSelect = Annotated[int, typer.Option(help="k of the topk selector.")]
 Temperature = Annotated[float, typer.Option(help="T of the topk and softmax selectors.")]
-Uint8 = Annotated[str | None, typer.Option(help="truncate or round. Default: the family's rule.")]
+Uint8 = Annotated[
+    str | None,
+    typer.Option(
+        help="truncate or round. Default: the family's rule.", autocompletion=words("truncate", "round")
+    ),
+]
 Sampler = Annotated[
-    str, typer.Option(help="exact, or fast: the same distribution and scores but for rounding.")
+    str,
+    typer.Option(
+        help="exact, or fast: the same distribution and scores but for rounding.",
+        autocompletion=words("exact", "fast"),
+    ),
 ]
 Compile = Annotated[
     bool | None,
@@ -104,3 +144,17 @@ ShardItems = Annotated[
     int | None, typer.Option(help="Images of a shard, the most a killed process loses. Default: 512.")
 ]
 LogJson = Annotated[bool, typer.Option("--log-json", help="Log progress and warnings as JSON lines.")]
+Features = Annotated[
+    str,
+    typer.Option(
+        help="Name[:argument] of `tts list`; auto is digits for digits, else inception.",
+        autocompletion=names("features", "auto"),
+    ),
+]
+Reference = Annotated[
+    str,
+    typer.Option(
+        help="heldout, train or all real digits; or an npz such as ADM's, or a folder.",
+        autocompletion=REFERENCES,
+    ),
+]

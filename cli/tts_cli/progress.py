@@ -1,6 +1,6 @@
 """Progress on stderr: a bar on a terminal, plain lines elsewhere, JSON lines where asked for.
 
-``TTS_PROGRESS_SECONDS`` is the time between two lines: 0 for a line at every step, ``inf`` for none.
+``TTS_PROGRESS=off`` leaves out bars and plain lines, so that only what needs attention is on stderr.
 """
 
 from __future__ import annotations
@@ -17,13 +17,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tts.engine.progress import Progress
 
-INTERVAL = "TTS_PROGRESS_SECONDS"
-"""Environment variable of the seconds between two lines where stderr is no terminal; 10 unless it is set."""
+SHORT = 2.0
+"""Seconds after which a step of a command, which is not what it is for, is worth a plain line."""
+
+OFF = ("off", "0")
+"""Values of ``TTS_PROGRESS`` that say nothing of progress."""
+
+
+def loading(what: str, as_json: bool = False) -> None:
+    """Say at once what the first seconds are spent on; nothing in JSON, nor in a launch's other processes."""
+    from tts.engine.launch import Launch
+    from tts.workspace import converted_model
+
+    if _wanted() and not as_json and Launch.from_environment().main:
+        found = converted_model(what)
+        print(f"loading {what}{f' from {found}' if found else ''} …", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def progress_bar(what: str, unit: str = "images") -> Iterator[Callable[[int, int], None]]:
     """Gives a function that takes the finished and the whole number of ``unit``."""
+    if not _wanted():
+        yield lambda done, total: None
+        return
     if not sys.stderr.isatty():
         yield _plain(what, unit)
         return
@@ -32,7 +48,7 @@ def progress_bar(what: str, unit: str = "images") -> Iterator[Callable[[int, int
 
         def update(done: int, total: int) -> None:
             speed = speed_of(done)
-            bar.update(task, description=what, completed=done, total=total, speed=speed)
+            bar.update(task, description=what, completed=done, total=total, speed=speed, visible=True)
 
         yield update
 
@@ -58,7 +74,7 @@ def run_log(what: str, as_json: bool, parts: str = "shards") -> Iterator[RunLog]
         with _json_errors():
             report = _json_lines(what) if main else _silent
             yield RunLog(report, lambda text: say_json("warning", message=text))
-    elif not main:
+    elif not main or not _wanted():
         yield RunLog(_silent, lambda text: say(f"warning: {text}"))
     elif not sys.stderr.isatty():
         yield RunLog(_plain_lines(what, parts), lambda text: say(f"warning: {text}"))
@@ -71,6 +87,7 @@ def run_log(what: str, as_json: bool, parts: str = "shards") -> Iterator[RunLog]
                     completed=now.items_done,
                     total=now.items,
                     speed=now.items_per_second or 0.0,
+                    visible=True,
                 ),
                 lambda text: bar.console.print(f"warning: {text}", markup=False, soft_wrap=True),
             )
@@ -120,17 +137,21 @@ def _bar(unit: str) -> Iterator[tuple[Any, Any]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        yield bar, bar.add_task("", total=1, speed=0.0)
+        yield bar, bar.add_task("", total=1, speed=0.0, visible=False)  # until the total is known
+
+
+def _wanted() -> bool:
+    return os.environ.get("TTS_PROGRESS", "") not in OFF
 
 
 def _plain(what: str, unit: str) -> Callable[[int, int], None]:
-    """A line every few seconds and none for what is over before that."""
-    speed_of, due = _Speed(), _Due()
+    speed_of, due, began = _Speed(), _Due(), time.perf_counter()
 
     def update(done: int, total: int) -> None:
         speed = speed_of(done)
-        if due():
-            say(f"{what}: {done}/{total} {unit}, {speed:.1f} {unit}/s")
+        if time.perf_counter() - began >= SHORT and due(done, total):
+            pace = f", {speed:.1f} {unit}/s" if speed else ""
+            say(f"{what}: {done}/{total} {unit}{pace}")
 
     return update
 
@@ -139,26 +160,29 @@ def _plain_lines(what: str, parts: str) -> Callable[[Progress], None]:
     due = _Due()
 
     def report(now: Progress) -> None:
-        if due():
+        if not _closing(now) and due(now.items_done, now.items):
             speed = "" if now.items_per_second is None else f", {now.items_per_second:.1f} images/s"
             left = "" if now.seconds_left is None else f", {_duration(now.seconds_left)} left"
             done = f"{now.shards_done}/{now.shards} {parts}, {now.items_done}/{now.items} images"
-            say(f"{what}: {done}, {now.processes} processes{speed}{left}")
+            many = f", {now.processes} processes" if now.processes > 1 else ""
+            say(f"{what}: {done}{many}{speed}{left}")
 
     return report
 
 
 def _json_lines(what: str) -> Callable[[Progress], None]:
-    due, ended = _Due(), False
+    due = _Due()
 
     def report(now: Progress) -> None:
-        nonlocal ended
-        last = now.shards_done == now.shards and not ended  # said once, however long others still take
-        if due() or last:
+        if not _closing(now) and due(now.items_done, now.items):
             say_json("progress", what=what, **asdict(now))
-        ended = ended or last
 
     return report
+
+
+def _closing(now: Progress) -> bool:
+    """Whether all items are made, but not yet in whole shards: the end is said once, when they are."""
+    return now.items_done == now.items and now.shards_done < now.shards
 
 
 def _silent(now: Progress) -> None:
@@ -178,31 +202,16 @@ class _Speed:
 
 
 class _Due:
-    """True once in every interval."""
+    """True at the first report, at 1, 2 and every 5 % of the work, and at its end, however fast that goes."""
 
     def __init__(self) -> None:
-        self.interval = _interval()
-        self.last = time.perf_counter()
+        self.reached = -1
 
-    def __call__(self) -> bool:
-        now = time.perf_counter()
-        if now - self.last < self.interval:
-            return False
-        self.last = now
-        return True
-
-
-def _interval() -> float:
-    text = os.environ.get(INTERVAL) or "10"
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if seconds >= 0:  # which NaN is not
-        return seconds
-    from tts.errors import UsageError
-
-    raise UsageError(f"{INTERVAL} {text!r} must be a number of seconds from 0 to inf; unset it for 10")
+    def __call__(self, done: int, total: int) -> bool:
+        percent = 100 * done // total if total else 100
+        mark = min(2, percent) if percent < 5 else percent - percent % 5
+        due, self.reached = mark > self.reached, max(mark, self.reached)
+        return due
 
 
 def _duration(seconds: float) -> str:

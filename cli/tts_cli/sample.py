@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tts_cli import options
+from tts_cli.completion import words
 from tts_cli.output import print_json, state
-from tts_cli.progress import run_log, say_note
+from tts_cli.progress import loading, run_log, say_note
 from tts_cli.settings import settings_of
 
 if TYPE_CHECKING:
@@ -44,8 +45,13 @@ def sample(
     top_k: options.TopK = None,
     top_p: options.TopP = None,
     sample_all_scales: options.SampleAllScales = False,
-    out: Annotated[Path | None, typer.Option(help="Folder. Default: samples/BACKBONE.")] = None,
-    formats: Annotated[str, typer.Option("--format", help="png, npz, or png,npz.")] = "png",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder. Default: tts-work/BACKBONE/samples/SETTINGS.")
+    ] = None,
+    formats: Annotated[
+        str,
+        typer.Option("--format", help="png, npz, or png,npz.", autocompletion=words("png", "npz", "png,npz")),
+    ] = "png",
     save_tokens: Annotated[bool, typer.Option("--save-tokens", help="Write tokens.safetensors.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Write all candidates' scores.")] = False,
     from_tokens: Annotated[Path | None, typer.Option(help="Start from saved token maps.")] = None,
@@ -78,6 +84,7 @@ def sample(
       tts sample
       tts sample --labels 0-9 --seeds 0-4 --candidates 32 --selector softmax --out digits
     """
+    loading(str(settings or backbone), log_json)
     from tts.engine.launch import Launch
     from tts.sample_run import run_sample
 
@@ -108,10 +115,11 @@ def _show(summary: SampleSummary, as_json: bool) -> None:
     if as_json:
         shards = {"shards_done": outcome.shards_done, "shards": outcome.shards, "finished": outcome.finished}
         made = {"images": summary.images, "made": outcome.made, "images_per_second": speed}
-        print_json({"out": str(summary.out), **made, **shards})
+        print_json({"out": str(summary.out), "scorer": summary.scorer, **made, **shards})
         return
     many = summary.whole_images > 1
     counts = f"{'up to ' * summary.mixed}{','.join(map(str, summary.candidates))}"
     m = f"best of {summary.whole_images}" if many else f"candidates {counts}"
     pace = "" if speed is None else f", {speed:.1f} images/s"
-    print(f"{state(outcome, summary.images)} in {summary.out} ({m}{pace})")
+    judge = "" if summary.scorer is None else f", scorer {summary.scorer}"
+    print(f"{state(outcome, summary.images)} in {summary.out} ({m}{judge}{pace})")

@@ -10,7 +10,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.output import print_json, print_table
-from tts_cli.progress import run_log, say_note
+from tts_cli.progress import loading, run_log, say_note
 from tts_cli.settings import settings_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ def sweep(
     axes: Annotated[
         list[str] | None, typer.Argument(metavar="AXIS=V,V", help="Further axes of a single --grid.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder; what it has of this sweep is kept.")] = Path("sweep"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder; what it has of this sweep is kept. Default: tts-work/BACKBONE/sweep."),
+    ] = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(
@@ -34,12 +37,8 @@ def sweep(
     ] = None,
     images: Annotated[int, typer.Option(help="Images of a point and seed set, by classes in turn.")] = 1000,
     seeds: Annotated[str, typer.Option(help="Seed sets: 3 is 0, 1 and 2; or like 10-14 or 0,3.")] = "3",
-    features: Annotated[
-        str, typer.Option(help="Name[:argument] of `tts list`; auto is digits for digits, else inception.")
-    ] = "auto",
-    reference: Annotated[
-        str, typer.Option(help="heldout, train or all real digits; or an npz such as ADM's, or a folder.")
-    ] = "heldout",
+    features: options.Features = "auto",
+    reference: options.Reference = "heldout",
     against: Annotated[
         str | None,
         typer.Option(help="Compare with another sweep's folder, or with a point of this one by its id."),
@@ -99,6 +98,7 @@ def sweep(
       tts sweep --grid candidates=1,2,4,8 selector=greedy,softmax --images 1000 --seeds 3 --out sweep
       tts sweep --grid "candidates=32 start_scale=1,2,3" --grid "strategy=best-of-n candidates=2,4" --out st
     """
+    loading(str(settings or backbone), log_json)
     from tts.evaluation.sweep.run import run_sweep
 
     config = _config(context, locals())
@@ -119,7 +119,7 @@ def _config(context: typer.Context, given: dict[str, Any]) -> SweepConfig:
     found = {name: value for name, value in settings_of(context, given["settings"]).items() if name in BASE}
     own = {name: value for name, value in given.items() if name in SweepConfig.__dataclass_fields__}
     texts = {
-        "out": str(given["out"]),
+        "out": None if given["out"] is None else str(given["out"]),
         "grids": tuple(given["grid"] or ()),
         "further": tuple(given["axes"] or ()),
     }

@@ -8,27 +8,45 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tts_cli import options
+from tts_cli.collect import collect_side
+from tts_cli.completion import names, words
 from tts_cli.output import print_json, print_table
-from tts_cli.progress import progress_bar, say
+from tts_cli.progress import loading, progress_bar, say
 
 if TYPE_CHECKING:
+    from tts.scorers.train_config import TrainConfig
     from tts.scorers.train_files import TrainSummary
 
 
 def train_scorer(
-    real: Annotated[Path, typer.Option(help="Data set of `tts collect --real`.")],
-    generated: Annotated[Path, typer.Option(help="Data set of `tts collect`.")],
-    out: Annotated[Path, typer.Option(help="Folder of the scorer.")],
-    loss: Annotated[str, typer.Option(help="Name of `tts list`.")] = "pairwise",
+    real: Annotated[
+        Path | None, typer.Option(help="Data set of `tts collect --real`. Default: tts-work/BACKBONE/real.")
+    ] = None,
+    generated: Annotated[
+        Path | None, typer.Option(help="Data set of `tts collect`. Default: tts-work/BACKBONE/generated.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the scorer. Default: tts-work/BACKBONE/scorer.")
+    ] = None,
+    loss: Annotated[
+        str, typer.Option(help="Name of `tts list`.", autocompletion=names("losses"))
+    ] = "pairwise",
     backbone: Annotated[
-        str | None, typer.Option(help="Default: the one that the data were collected with.")
+        str | None,
+        typer.Option(
+            help="Default: that of the data, or var-digits.", autocompletion=names("backbones", files=True)
+        ),
     ] = None,
     weights: options.Weights = None,
     scales: Annotated[
         str | None, typer.Option(help="Scales trained on, from 1: 2- leaves the first out. Default: all.")
     ] = None,
     condition: Annotated[
-        str, typer.Option(help="scale, or side: then one scorer serves every schedule of its sides.")
+        str,
+        typer.Option(
+            help="scale, or side: then one scorer serves every schedule of its sides.",
+            autocompletion=words("scale", "side"),
+        ),
     ] = "scale",
     epochs: Annotated[int, typer.Option(help="The first one warms up.")] = 4,
     batch: Annotated[int, typer.Option(help="Pairs a step, over all processes of torchrun.")] = 128,
@@ -42,9 +60,19 @@ def train_scorer(
     accumulate: Annotated[
         int, typer.Option(help="Parts of a batch that go through the network one by one, for less memory.")
     ] = 1,
-    precision: Annotated[str, typer.Option(help="float32, bfloat16 or, on a GPU, float16.")] = "float32",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="float32, bfloat16 or, on a GPU, float16.",
+            autocompletion=words("float32", "bfloat16", "float16"),
+        ),
+    ] = "float32",
     keep: Annotated[
-        str, typer.Option(help="Network kept: best (held-out loss of an epoch) or last.")
+        str,
+        typer.Option(
+            help="Network kept: best (held-out loss of an epoch) or last.",
+            autocompletion=words("best", "last"),
+        ),
     ] = "best",
     patience: Annotated[
         int | None,
@@ -63,16 +91,18 @@ def train_scorer(
 
     \b
     Examples:
-      tts train-scorer --real data/real --generated data/generated --out scorer
+      tts train-scorer --loss pairwise
       tts train-scorer --real data/real --generated data/generated --loss pointwise --scales 2- --out scorer
     """
+    loading("training data")
     from tts.engine.launch import Launch
     from tts.scorers.train_config import TrainConfig
     from tts.scorers.train_run import run_train
 
     given = {key: value for key, value in locals().items() if key in TrainConfig.__dataclass_fields__}
-    texts = {"real": str(real), "generated": str(generated), "out": str(out)}
+    texts = {"real": str(real or ""), "generated": str(generated or ""), "out": str(out or "")}
     config = TrainConfig(**{**given, **texts, "weights": tuple(str(weight) for weight in weights or ())})
+    _prepare(config)
     if not Launch.from_environment().main:
         run_train(config)
         return
@@ -80,6 +110,29 @@ def train_scorer(
         summary = run_train(config, progress)
     if summary is not None:
         _report(summary, as_json)
+
+
+def _prepare(config: TrainConfig) -> None:
+    """Collect what the work folder lacks, if real images are at hand, and say which data are taken."""
+    from tts.engine.launch import Launch, agree
+    from tts.scorers.located import located, missing_data
+    from tts.workspace import DEFAULT_BACKBONE, others_with_data
+
+    launch = Launch.from_environment()
+    missing = agree(launch, lambda: missing_data(config))
+    if missing and launch.main:
+        commands = (f"tts collect --backbone {side.backbone}" for side in missing)
+        texts = (
+            c + f" --real {side.real}" * bool(side.real) for c, side in zip(commands, missing, strict=True)
+        )
+        say(f"note: no data yet, so first what these do: {'; '.join(texts)}")
+    for side in missing:
+        collect_side(side)
+    if launch.main and not (config.real and config.generated):
+        found = located(config)
+        others = [] if config.backbone else others_with_data(DEFAULT_BACKBONE)
+        more = f"; --backbone {' or '.join(others)} takes other data" if others else ""
+        say(f"note: training on {found.generated} and {found.real}{more}")
 
 
 def _report(summary: TrainSummary, as_json: bool) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tts_cli import options
+from tts_cli.completion import words
 from tts_cli.output import print_json, print_table
-from tts_cli.progress import progress_bar, say, say_note
+from tts_cli.progress import loading, progress_bar, say, say_note
 
 if TYPE_CHECKING:
     from tts.evaluation.tune.run import TuneSummary
@@ -20,7 +21,10 @@ def tune(
     objective: Annotated[
         str,
         typer.Option(
-            help="Figure that decides: fid, sfid, fid_infinity, inception_score, precision, recall, accuracy."
+            help="Figure: fid, sfid, fid_infinity, inception_score, precision, recall or accuracy.",
+            autocompletion=words(
+                "fid", "sfid", "fid_infinity", "inception_score", "precision", "recall", "accuracy"
+            ),
         ),
     ] = "fid",
     backbone: options.Backbone = "var-digits",
@@ -29,12 +33,8 @@ def tune(
     schedule: options.Schedule = None,
     guidance: options.Guidance = None,
     scorer: options.Scorer = "auto",
-    reference: Annotated[
-        str, typer.Option(help="heldout, train or all real digits; or an npz with images, or a folder.")
-    ] = "heldout",
-    features: Annotated[
-        str, typer.Option(help="Name[:argument] of `tts list`; auto is digits for digits, else inception.")
-    ] = "auto",
+    reference: options.Reference = "heldout",
+    features: options.Features = "auto",
     max_candidates: Annotated[int, typer.Option(help="Most candidates M that are tried.")] = 128,
     max_overhead: Annotated[
         float | None, typer.Option(help="Most seconds an image, in those of the plain model.")
@@ -47,7 +47,7 @@ def tune(
         typer.Option(help="Fewest images of a measurement. Default: 100, or as many as features or classes."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the settings tried, the halves and the images.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder. Default: tune/BACKBONE.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder. Default: tts-work/BACKBONE/tune.")] = None,
     top_k: options.TopK = None,
     top_p: options.TopP = None,
     sample_all_scales: options.SampleAllScales = False,
@@ -69,6 +69,7 @@ def tune(
       tts tune --backbone var-digits --budget 5m
       tts tune --backbone var-d16 --scorer scorer/scorer.safetensors --reference ref.npz --budget 8h
     """
+    loading(backbone)
     from tts.evaluation.tune.config import TuneConfig
     from tts.evaluation.tune.run import run_tune
     from tts.sample_config import SampleConfig

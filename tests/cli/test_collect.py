@@ -259,10 +259,11 @@ def test_a_log_in_json(run: Run, images: Path, tmp_path: Path) -> None:
     (images / "class-4" / "1.png").write_bytes(b"no picture")
     done = run("collect", "--real", images, "--log-json", "--out", tmp_path / "out")
     assert (done.code, done.stdout.splitlines()[0]) == (0, f"19 images collected in {tmp_path / 'out'}")
-    warning, progress = (json.loads(line) for line in done.stderr.splitlines())
+    begun, warning, progress = (json.loads(line) for line in done.stderr.splitlines())
     assert warning.keys() == {"event", "time", "message"}
     assert warning["event"] == "warning"
     assert "class-4/1.png" in warning["message"]
+    assert (begun["event"], begun["items_done"], begun["items"]) == ("progress", 0, 20)
     assert (progress["event"], progress["what"]) == ("progress", "collecting")
     assert (progress["items_done"], progress["items"]) == (20, 20)
     assert (progress["shards_done"], progress["shards"], progress["processes"]) == (1, 1, 1)
@@ -353,7 +354,3 @@ def test_a_folder_that_cannot_be_written_is_refused(refuse: Text, tmp_path: Path
     line = refuse("collect", "--per-class", 1, "--out", f"{tmp_path}/file{below}")
     assert "cannot write to folder" in line
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_an_output_folder_is_needed(refuse: Text) -> None:
-    assert "missing option '--out'" in refuse("collect")

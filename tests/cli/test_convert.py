@@ -143,7 +143,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("missing", ["--transformer", "--tokenizer", "--out"])
+@pytest.mark.parametrize("missing", ["--transformer", "--tokenizer"])
 def test_every_part_is_needed(refuse: Text, parts: tuple[Any, ...], tmp_path: Path, missing: str) -> None:
     options = [*parts, "--out", tmp_path]
     place = options.index(missing)

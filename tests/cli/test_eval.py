@@ -178,7 +178,7 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     assert "nothing does not exist" in refuse("eval", runs[0], tmp_path / "nothing")
     assert "unknown reference 'test'; use heldout, train" in refuse("eval", *runs, "--reference", "test")
-    assert "missing argument" in refuse("eval")
+    assert "no finished runs in " in refuse("eval")
     assert "is a folder; give a file such as" in refuse("eval", *runs, "--out", tmp_path)
     assert "device 'gpu'" in refuse("eval", *runs, "--device", "gpu")
     options = ("--labels", "3", "--seeds", "0-1", "--candidates", "1")

@@ -81,10 +81,12 @@ def test_converted_weights_give_the_published_tokens(
 
 def test_no_arguments_are_enough(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TTS_WORK")
     done = run("sample")
     assert (done.code, done.stderr) == (0, "")
-    assert done.stdout.startswith("50 images in samples/var-digits (candidates 1,8,8,8, ")
-    out = tmp_path / "samples" / "var-digits"
+    line = "50 images in tts-work/var-digits/samples/greedy-8 (candidates 1,8,8,8, scorer learned, "
+    assert done.stdout.startswith(line)
+    out = tmp_path / "tts-work" / "var-digits" / "samples" / "greedy-8"
     assert len(list(out.glob("images/*/*.png"))) == 50
     made = record(out)
     assert made["scorer"]["name"] == "learned"

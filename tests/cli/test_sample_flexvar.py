@@ -126,7 +126,7 @@ def test_a_fixed_schedule_may_be_said(succeed: Text, tmp_path: Path) -> None:
 
 NO_SCORER = (
     "note: flexvar-d2 has no scorer of its own, so candidates are ranked by likelihood, which may make images"
-    " worse; train one with 'tts train-scorer' and pass --scorer FILE, or pass --candidates 1\n"
+    " worse; train one with 'tts train-scorer --backbone flexvar-d2', or pass --candidates 1\n"
 )
 IDLE = (
     "note: decoding is greedy at scale {}: one candidate there, since all would be equal;"

@@ -94,7 +94,7 @@ def test_shares_of_a_job_array(succeed: Text, files: Files, tmp_path: Path) -> N
     shared = (*common, "--out", tmp_path / "shared")
     line = succeed(*shared, "--shard", "1/2")
     rest = "1 of 2 shards, the rest is left to other processes,"
-    assert line == f"{rest} in {tmp_path / 'shared'} (candidates 1,4,4,4)\n"
+    assert line == f"{rest} in {tmp_path / 'shared'} (candidates 1,4,4,4, scorer likelihood)\n"
     assert not (tmp_path / "shared" / "run.json").exists()
     answer = json.loads(succeed(*shared, "--shard", "1/2", "--json"))
     assert (answer["made"], answer["finished"], answer["images_per_second"]) == (0, False, None)
@@ -117,7 +117,7 @@ def test_a_damaged_record_is_written_anew(
     assert "(cfg)" in refuse("sample", *QUICK, *EVERYTHING, "--cfg", 2, "--out", out)
     assert files(out) == damaged
     line = succeed("sample", *QUICK, *EVERYTHING, "--out", out)
-    assert line == f"4 images in {out} (candidates 1,4,4,4)\n"  # the time is lost
+    assert line == f"4 images in {out} (candidates 1,4,4,4, scorer likelihood)\n"  # the time is lost
     after = files(out)
     assert {**after, "run.json": b""} == {**whole, "run.json": b""}
     assert {**record(out), "timing": None} == {**before, "timing": None}
@@ -159,7 +159,9 @@ def test_a_log_in_json(run: Run, tmp_path: Path) -> None:
     done = run("sample", *QUICK, *options, "--out", tmp_path)
     assert done.code == 0
     assert done.stdout.startswith(f"4 images in {tmp_path} (")
-    progress, note = (json.loads(line) for line in done.stderr.splitlines())
+    *events, note = (json.loads(line) for line in done.stderr.splitlines())
+    assert [event["items_done"] for event in events] == [0, 2, 4]
+    progress = events[-1]
     assert (progress["event"], progress["what"]) == ("progress", "sampling")
     assert (progress["items_done"], progress["items"]) == (4, 4)
     assert (progress["shards_done"], progress["shards"], progress["processes"]) == (2, 2, 1)

@@ -23,10 +23,11 @@ from tts.backbones.storage import (
 from tts.backbones.weights import State
 from tts.config import parse_schedule
 from tts.errors import UsageError
-from tts.io import atomic_path, read_metadata
+from tts.io import atomic_path, ensure_writable_dir, read_metadata
 from tts.locks import sole_writer
 from tts.registry import NAME
 from tts.specs import BackboneOptions, Schedule
+from tts.workspace import place_of
 
 TRAINED_SIDE = "trained_side"
 
@@ -34,20 +35,22 @@ TRAINED_SIDE = "trained_side"
 def convert(
     transformer: Path,
     tokenizer: Path,
-    out: Path,
+    out: Path | None,
     family_name: str | None,
     name: str | None,
     schedule: str | None,
     trained_side: int | None = None,
     part: str | None = None,
     say: Callable[[str], None] = lambda message: None,
+    overwrite: bool = True,
 ) -> FolderConfig:
     """Turn published files into a safetensors folder; both are loaded strictly before anything is written.
 
     Without ``family_name`` the transformer says which family it is of; ``schedule`` may be a name of it.
     ``trained_side`` is the largest side trained on, for families with a free schedule. A folder that was
     converted before keeps what is not given anew. ``part`` names the weights to take of files that hold
-    several, and ``say`` hears what was taken. Both files appear whole, or none does.
+    several, and ``say`` hears what was taken. Both files appear whole, or none does. Without ``out`` the
+    model goes into the work folder, where its name finds it.
     """
     if name is not None and not NAME.fullmatch(name):
         raise UsageError(f"name {name!r} must be lower-case letters, digits and single dashes, like var-mine")
@@ -65,8 +68,14 @@ def convert(
     for weights in (found, code):
         for remark in weights.remarks or ((f"took {weights.taken}",) if weights.part or weights.left else ()):
             say(remark)
-    _write(out, states, config)
+    _write(ensure_writable_dir(_free(out or place_of(config.name).model, overwrite)), states, config)
     return config
+
+
+def _free(out: Path, overwrite: bool) -> Path:
+    if (out / TRANSFORMER_FILE).exists() and not overwrite:
+        raise UsageError(f"{out} already holds a converted model; choose another --out or pass --overwrite")
+    return out
 
 
 def _one(path: Path, name: str) -> Path:

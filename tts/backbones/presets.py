@@ -112,9 +112,10 @@ def _digits(name: str, summary: str, cfg: float) -> BackboneSpec:
         channels=16,
         image_size=16,
         sampling=SamplingDefaults(cfg=cfg, top_k=0, top_p=0.0),
-        collect=CollectDefaults(cfg=0.0),
+        collect=CollectDefaults(cfg=0.0, per_class=500),
         default_scorer="learned",
         class_names=("0", "9"),
+        real_images="digits",
     )
 
 

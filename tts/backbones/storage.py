@@ -126,7 +126,8 @@ def _cached(spec: BackboneSpec, role: str) -> Path:
     if path is None:
         raise CheckpointError(
             f"no {role} weights for {spec.name}; run 'tts fetch {spec.name}'"
-            f" or pass --weights TRANSFORMER --weights TOKENIZER (looked in {cache_folder()})"
+            f" or pass --weights TRANSFORMER --weights TOKENIZER (looked in {cache_folder()});"
+            " var-digits comes with its own"
         )
     return path
 

@@ -145,6 +145,8 @@ def weight_remarks(subject: Subject) -> tuple[str, ...]:
         )
     if subject.scorer_weights == RANDOM:
         remarks.append("the scorer has random weights; pass --scorer FILE for a trained one")
+    elif subject.config.sample.scorer == "auto" and subject.model.automatic.note:
+        remarks.append(subject.model.automatic.note)
     return tuple(remarks)
 
 

@@ -19,6 +19,7 @@ from tts.config import choose_options
 from tts.pipeline import Generator
 from tts.resolve import build_selector, find_backbone, torch_device, torch_dtype
 from tts.sample_config import SampleConfig
+from tts.scorers.automatic import FALLBACK_SCORER
 from tts.specs import BackboneSpec
 
 GIVEN, OWN, FETCHED, RANDOM = "given", "own", "fetched", "random"
@@ -75,7 +76,7 @@ def build_subject(config: BenchConfig) -> Subject:
     sample = config.sample
     build_selector(sample.selector, sample.top_k_select, sample.temperature)
     device, dtype = torch_device(sample.device), torch_dtype(sample.dtype)
-    spec, own = find_backbone(sample.backbone)
+    spec, own = find_backbone(sample.backbone, sample.weights)
     weights = weights_of(spec, own, sample)
     if weights == RANDOM:
         backbone = untrained(spec, choose_options(spec, sample.choices), dtype, device)
@@ -84,7 +85,8 @@ def build_subject(config: BenchConfig) -> Subject:
         model = build_model(sample)
     scorer_weights = GIVEN
     if sample.scorer == "auto":
-        scorer_weights = OWN if spec.default_scorer else RANDOM
+        auto = None if weights == RANDOM else model.automatic
+        scorer_weights = RANDOM if auto is None or auto.text == FALLBACK_SCORER else OWN
     if scorer_weights == RANDOM:
         judge = UntrainedScorer(False, dtype, device, scorer_config(model.info))
         model.scorers["auto"] = judge

@@ -25,7 +25,11 @@ DEFAULT_PER_CLASS = 1000
 
 @dataclass(frozen=True)
 class CollectConfig:
-    """Everything that ``tts collect`` takes; ``real`` is a folder or ``digits``, ``None`` means generated."""
+    """Everything that ``tts collect`` takes.
+
+    ``real`` is a folder or ``digits``, ``None`` means generated images; without ``out`` the work folder has
+    a place for either.
+    """
 
     backbone: str = "var-digits"
     weights: tuple[str, ...] = ()
@@ -41,7 +45,7 @@ class CollectConfig:
     crop: Crop = "center"
     seed: int = 0
     dtype: str = "float32"
-    out: str = "data"
+    out: str | None = None
     batch_size: int | None = None
     device: str = "auto"
     overwrite: bool = False
@@ -88,6 +92,11 @@ def is_folder(config: CollectConfig) -> bool:
     return config.real not in (None, "digits")
 
 
+def per_class(spec: BackboneSpec) -> int:
+    """Images of each class where none are asked for."""
+    return spec.collect.per_class or DEFAULT_PER_CLASS
+
+
 def resolved_settings(config: CollectConfig, spec: BackboneSpec, info: BackboneInfo) -> dict[str, Any]:
     """The configuration with defaults filled in: the preset's settings for collecting, then for sampling."""
     fields = {key: value for key, value in asdict(config).items() if key not in EXECUTION}
@@ -99,13 +108,13 @@ def resolved_settings(config: CollectConfig, spec: BackboneSpec, info: BackboneI
         if not fields[name]:
             fields.pop(name)
     if config.real is None:
-        fields["per_class"] = config.per_class or DEFAULT_PER_CLASS
+        fields["per_class"] = config.per_class or per_class(spec)
         for name in ("cfg", "top_k", "top_p"):
             choices = (getattr(config, name), getattr(spec.collect, name), getattr(info.sampling, name))
             fields[name] = next(value for value in choices if value is not None)
         check_sampling(fields["cfg"], fields["top_k"], fields["top_p"], info.guidance)
         return {key: value for key, value in fields.items() if key not in ("crop", "seed")}
     if config.real == "digits":
-        fields["per_class"] = config.per_class or DEFAULT_PER_CLASS
+        fields["per_class"] = config.per_class or per_class(spec)
     drawn = ("cfg", "top_k", "top_p", "guidance", "sample_all_scales")
     return {key: value for key, value in fields.items() if key not in drawn}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from tts.data.collect import (
     Source,
     skipped_elsewhere,
 )
-from tts.data.collect_config import DEFAULT_PER_CLASS, CollectConfig, check, is_folder, resolved_settings
+from tts.data.collect_config import CollectConfig, check, is_folder, resolved_settings
 from tts.data.decoder import Decoder, default_workers
 from tts.data.folders import left_out_line, list_images
 from tts.data.listing import ImageFolder
@@ -39,9 +39,10 @@ from tts.fitting import Fit
 from tts.interfaces import Backbone, BackboneInfo
 from tts.noise_streams import Stream
 from tts.pipeline import Generator, Item, default_batch, distinct_items
-from tts.resolve import build_backbone, build_selector, remarks_of, torch_device, torch_dtype
+from tts.resolve import build_backbone, build_selector, find_backbone, remarks_of, torch_device, torch_dtype
 from tts.runinfo import environment
 from tts.specs import BackboneSpec
+from tts.workspace import place_of
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class CollectSummary:
     items: int
     outcome: Outcome
     labels: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def run_collect(
@@ -68,7 +70,7 @@ def run_collect(
     ``prepare`` gets the folder when it is open, before the work.
     """
     check(config)
-    launch, out = Launch.from_environment(), Path(config.out)
+    launch = Launch.from_environment()
     share = Share.parse(config.shard) if config.shard else None
     device = torch_device(config.device)
     files = tuple(Path(weight) for weight in config.weights)
@@ -76,6 +78,9 @@ def run_collect(
     spec, backbone = build_backbone(config.backbone, files, device, torch_dtype(config.dtype), choices)
     for remark in remarks_of(backbone):
         warn(remark)
+    remarks = real_side(config, spec)
+    out = Path(config.out or place_of(spec.name).side(config.kind))
+    config = replace(config, out=str(out))
     settings = resolved_settings(config, spec, backbone.info)
     identity = BackboneIdentity.from_backbone(backbone)
     listing = agree(launch, partial(find_listing, config, backbone.info)) if is_folder(config) else None
@@ -98,13 +103,27 @@ def run_collect(
             outcome = work(run, worker, job, stop, share, report, warn)
     manifest = existing(out) if outcome.finished else None
     labels = str(listing.classes) if listing is not None else None
-    return CollectSummary(out, manifest.items if manifest else run.plan.items, outcome, labels)
+    return CollectSummary(out, manifest.items if manifest else run.plan.items, outcome, labels, remarks)
+
+
+def sides(config: CollectConfig) -> tuple[CollectConfig, ...]:
+    """What one command makes: both sides, if no folder and no images are named and real ones are at hand."""
+    real = find_backbone(config.backbone, config.weights)[0].real_images
+    both = config.out is None and config.real is None and real is not None
+    return (config, replace(config, real=real)) if both else (config,)
+
+
+def real_side(config: CollectConfig, spec: BackboneSpec) -> tuple[str, ...]:
+    """How the real side of a scorer's data is made, where the work folder lacks it."""
+    known = config.out or config.real or spec.real_images or place_of(spec.name).has("real")
+    command = f"tts collect --backbone {config.backbone} --real DIR"
+    return () if known else (f"a scorer needs real images, too: '{command}'",)
 
 
 def find_listing(config: CollectConfig, info: BackboneInfo) -> ImageFolder:
     """The images of the folder: as listed when the run began, or listed now."""
     root = Path(str(config.real))
-    for folder in () if config.overwrite else (Path(config.out) / STAGING, Path(config.out)):
+    for folder in () if config.overwrite else (Path(str(config.out)) / STAGING, Path(str(config.out))):
         plan = Plan.load(folder)
         if plan and plan.settings.get("real") == config.real and (folder / LISTING).is_file():
             return ImageFolder.load(folder / LISTING, root)
@@ -122,17 +141,18 @@ def plan_items(
     config: CollectConfig, info: BackboneInfo, listing: ImageFolder | None, choice: dict[str, Any]
 ) -> list[Item]:
     """The items of a choice of ``per_class``: class by class."""
-    per_class: int | None = choice["per_class"]
     if listing is not None:
-        return [Item(int(listing.labels[number]), int(number)) for number in listing.first(per_class)]
-    count = per_class or DEFAULT_PER_CLASS
+        return [
+            Item(int(listing.labels[number]), int(number)) for number in listing.first(choice["per_class"])
+        ]
+    per_class: int = choice["per_class"]
     if config.real is None:
-        return distinct_items(range(info.classes), count, info.classes)
+        return distinct_items(range(info.classes), per_class, info.classes)
     if info.classes != 10:
         raise UsageError(
             f"--real digits has 10 classes, {info.name} has {info.classes}; give an image folder"
         )
-    return [Item(label, number) for label in range(10) for number in range(count)]
+    return [Item(label, number) for label in range(10) for number in range(per_class)]
 
 
 def _request(

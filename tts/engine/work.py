@@ -70,6 +70,7 @@ def work(
             warn(f"{fault}; it is made again")
     shift = _Shift(run, worker, job, stop, Census(run, worker, report), warn)
     with shift.publisher:
+        shift.tell()
         return shift.work(share)
 
 

@@ -11,11 +11,14 @@ from tts.scorers.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that ``tts train-scorer`` takes; ``scales`` counts from 1 (``None``: all)."""
+    """Everything that ``tts train-scorer`` takes; ``scales`` counts from 1 (``None``: all).
 
-    real: str
-    generated: str
-    out: str
+    Folders that are not given are those of the work folder.
+    """
+
+    real: str = ""
+    generated: str = ""
+    out: str = ""
     loss: str = "pairwise"
     backbone: str | None = None
     weights: tuple[str, ...] = ()

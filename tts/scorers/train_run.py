@@ -24,6 +24,7 @@ from tts.owners import claim
 from tts.resolve import build_backbone, find_backbone, torch_device
 from tts.runinfo import environment
 from tts.scorers.checkpoint import SCORER_FILE
+from tts.scorers.located import located
 from tts.scorers.resume import (
     CHECKPOINT_FILE,
     FREE,
@@ -63,6 +64,7 @@ def run_train(config: TrainConfig, progress: Progress = lambda done, total: None
     in ranks other than 0, which alone calls ``progress``.
     """
     launch = Launch.from_environment()
+    config = located(config)
     out = Path(config.out)
     opened: list[Job] = []
 
@@ -180,7 +182,7 @@ def _backbone(config: TrainConfig, generated: TokenStore, device: torch.device) 
     name = config.backbone or str(recorded.get("backbone", generated.identity.name))
     weights = config.weights or tuple(recorded.get("weights", ()))
     files = tuple(Path(weight) for weight in weights)
-    free = find_backbone(name)[0].max_side is not None
+    free = find_backbone(name, files)[0].max_side is not None
     sides = ",".join(map(str, generated.identity.schedule)) if free else None
     choices = Choices(sides, part=recorded.get("part"))
     backbone = build_backbone(name, files, device, torch.float32, choices)[1]

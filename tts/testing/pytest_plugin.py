@@ -50,11 +50,10 @@ class TtsCli:
 
         ``plugins`` names the distributions that load (``TTS_PLUGINS``): all that are installed unless it is
         given. ``path`` holds folders that are searched for distributions before the installed ones, ``cwd``
-        is the folder to run in. Keywords are environment variables; there are no lines of progress, which
-        come after a time, unless ``TTS_PROGRESS_SECONDS`` asks for them. In this process an error that is
-        not one for the user raises.
+        is the folder to run in. Keywords are environment variables; ``TTS_PROGRESS`` is off unless given. In
+        this process an error that is not one for the user raises.
         """
-        changes = {"COLUMNS": "200", "TTS_PROGRESS_SECONDS": "inf", **environment}
+        changes = {"COLUMNS": "200", "TTS_PROGRESS": "off", **environment}
         if plugins is not None:
             changes["TTS_PLUGINS"] = ",".join(plugins)
         words, folders = list(map(str, args)), list(map(str, path))

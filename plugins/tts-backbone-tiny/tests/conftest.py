@@ -12,7 +12,6 @@ from tts_backbone_tiny_model import TinyBackbone, build
 from typer.testing import CliRunner
 
 from tts.specs import BackboneRequest
-from tts_cli import progress
 from tts_cli.main import app
 
 torch.set_num_threads(1)  # small tensors: threads only fight over cores
@@ -41,10 +40,11 @@ def backbone() -> TinyBackbone:
 @pytest.fixture(scope="session")
 def run() -> Run:
     """Run ``tts`` with the installed plugins; gives exit code, stdout and stderr."""
-    progress.INTERVAL = float("inf")  # however slow the machine: no lines of progress
 
     def run(*args: object) -> tuple[int, str, str]:
-        result = CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "200"}, catch_exceptions=False)
+        result = CliRunner().invoke(
+            app, list(map(str, args)), env={"COLUMNS": "200", "TTS_PROGRESS": "off"}, catch_exceptions=False
+        )
         return result.exit_code, result.stdout, result.stderr
 
     return run

@@ -24,7 +24,7 @@ def tts(tmp_path):
         environment = {
             **os.environ,
             "COLUMNS": "200",
-            "TTS_PROGRESS_SECONDS": "inf",
+            "TTS_PROGRESS": "off",
             "TTS_PLUGINS": "tts-score-clip",
         }
         command = [sys.executable, "-m", "tts_cli", *map(str, args)]

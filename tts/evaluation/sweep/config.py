@@ -32,7 +32,7 @@ class SweepConfig:
     """
 
     base: SampleConfig
-    out: str
+    out: str | None = None
     grids: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
     images: int = 1000

@@ -29,6 +29,7 @@ from tts.outputs import NpzWriter, Pixels
 from tts.pipeline import Generator, Item, default_batch
 from tts.resolve import build_features, torch_device
 from tts.sample_config import SampleConfig
+from tts.scorers.automatic import Automatic
 from tts.specs import BackboneSpec
 
 SEED_BLOCK = 10_000_000
@@ -54,10 +55,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a backbone, also when it is not in memory any more."""
+    """What is known of a backbone, also when it is not in memory any more; what ``auto`` stands for."""
 
     spec: BackboneSpec
     info: BackboneInfo
+    automatic: Automatic
 
 
 class Lab:
@@ -89,7 +91,7 @@ class Lab:
         if key not in self._facts:
             model = self.cache.model(config)
             check_image_size(model.info, self.extractor)
-            self._facts[key] = Facts(model.spec, model.info)
+            self._facts[key] = Facts(model.spec, model.info, model.automatic)
         return self._facts[key]
 
     def measure(

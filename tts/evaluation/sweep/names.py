@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tts.evaluation.sweep.point import BEST_OF_N, LSRS, Setting
 from tts.interfaces import BackboneInfo
-from tts.resolve import FALLBACK_SCORER
+from tts.scorers.automatic import FALLBACK_SCORER
 from tts.specs import BackboneSpec
 
 KNOWN = (

@@ -18,7 +18,9 @@ from tts.pipeline import Generator
 from tts.resolve import build_selector
 from tts.runinfo import describe_scorer
 from tts.sample_config import SampleConfig
-from tts.sample_run import remarks, scorer_note
+from tts.sample_run import remarks
+from tts.specs import SCALES
+from tts.strategies.choose import check_strategy_options
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ def make_plan(config: SweepConfig, lab: Lab) -> Plan:
     for point in grouped(points):
         generator = build_generator(point.config, lab.cache)
         found |= judges(point.setting, generator)
-        said |= dict.fromkeys(remarks(generator, scorer_note(point.config, generator.scorer)))
+        auto = lab.facts(point.config).automatic
+        taken = config.base.scorer == "auto" and point.setting.scorer == auto.text
+        said |= dict.fromkeys(remarks(generator, auto.note if taken else None))
     said |= dict.fromkeys(note for grid in grids for note in _idle(config.base, grid, lab))
     classes = lab.facts(config.base).info.classes
     if config.images % classes:
@@ -73,6 +77,8 @@ def _point(config: SampleConfig, lab: Lab) -> Point:
     """The point of a configuration, whose every value is checked, also those that make no difference."""
     facts = lab.facts(config)
     selector = build_selector(config.selector, config.top_k_select, config.temperature)
+    if config.scorer == "auto" and check_strategy_options(config, SampleConfig).counts == SCALES:
+        config = replace(config, scorer=facts.automatic.text)
     return canonical(config, facts.spec, facts.info, selector)
 
 

@@ -16,8 +16,9 @@ from tts.config import BEST_OF_N as BEST_OF_N
 from tts.config import LSRS as LSRS
 from tts.config import plan_candidates
 from tts.interfaces import BackboneInfo, Selector
-from tts.resolve import FALLBACK_SCORER, split_argument
+from tts.resolve import split_argument
 from tts.sample_config import SampleConfig, search_settings
+from tts.scorers.automatic import FALLBACK_SCORER
 from tts.search import effective_candidates
 from tts.specs import BackboneSpec
 from tts.strategies.best_of_n import effective_images

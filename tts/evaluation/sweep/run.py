@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from tts.evaluation.sweep.summing import sum_up
 from tts.evaluation.sweep.tally import Tally, jobs_of
 from tts.evaluation.sweep.timing import check_timing, time_points
 from tts.io import ensure_writable_dir
-from tts.resolve import torch_device
+from tts.resolve import find_backbone, torch_device
+from tts.workspace import place_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,10 @@ def run_sweep(
     Without grids the folder's points are timed, if that is asked for, summed up, and compared.
     """
     launch = Launch.from_environment()
-    store, once = Store(Path(config.out)), Once(warn)
+    if config.out is None:
+        name = find_backbone(config.base.backbone, config.base.weights)[0].name
+        config = replace(config, out=str(place_of(name).sweep))
+    store, once = Store(Path(str(config.out))), Once(warn)
     labs: list[Lab] = []  # rank 0 needs its own to check what is asked for
     plan = agree(launch, lambda: open_sweep(config, store, labs, once))
     set_threads(config.threads, launch)

@@ -51,6 +51,8 @@ class Shift:
                 if self.store.has(done.point.id, done.number):
                     self._check_file(done)
         made = 0
+        self.tally.look()
+        self.tally.tell()
         while left := self.tally.look():
             self.check()
             job = self._take(left)

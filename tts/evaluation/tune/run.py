@@ -35,6 +35,7 @@ from tts.evaluation.tune.summary import Summary
 from tts.io import ensure_writable_dir, read_json
 from tts.runinfo import environment
 from tts.settings_file import write_settings
+from tts.workspace import place_of
 
 SEED_SETS = 1000
 """Seed sets of a tune's seed: the first ones are searched with, those from ``CONFIRMING`` on confirm."""
@@ -65,7 +66,8 @@ def run_tune(
         raise UsageError(f"tune is the work of one process, got {world}; start it without torchrun")
     asked, clock = config.parse(), Clock()
     setup = set_up(config, asked, warn)
-    store = TuneStore(ensure_writable_dir(Path(config.out or f"tune/{setup.name}")))
+    config = setup.config
+    store = TuneStore(ensure_writable_dir(Path(config.out) if config.out else place_of(setup.name).tune))
     with Worker(store.work) as worker, Stop() as stop:
         if not worker.take("tune"):
             raise UsageError(f"{store.folder} is in use by {who(worker.others())}; choose another --out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tts.errors import UsageError
 from tts.evaluation.references import open_reference
@@ -15,12 +15,14 @@ from tts.evaluation.tune.space import Space, make_space
 from tts.evaluation.tune.store import TuneRecord
 from tts.resolve import remarks_of
 from tts.runinfo import describe_backbone, describe_scorer
-from tts.sample_run import scorer_note
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The lab, the space, the fewest images of a measurement, and what the folder says of it all."""
+    """The lab, the space, the fewest images of a measurement, and what the folder says of it all.
+
+    ``config`` names the scorer that ``auto`` stands for.
+    """
 
     lab: Lab
     space: Space
@@ -29,6 +31,7 @@ class Setup:
     floor: int
     record: TuneRecord
     notes: tuple[str, ...]
+    config: TuneConfig
 
     def remarks(self, halves: Mapping[str, int]) -> tuple[str, ...]:
         """What the user should know beside the result."""
@@ -44,18 +47,23 @@ class Setup:
 
 def set_up(config: TuneConfig, asked: Asked, warn: Callable[[str], None]) -> Setup:
     """Build the model and its scorer, and describe all that decides the outcome."""
-    base = config.base
     reference = open_reference(config.reference)
-    lab = Lab(base, config.features_text, None, asked.objective.options, base.batch_size, Once(warn))
+    lab = Lab(
+        config.base, config.features_text, None, asked.objective.options, config.base.batch_size, Once(warn)
+    )
     reference.check(lab.extractor)
-    info = lab.facts(base).info
+    facts, base, note = lab.facts(config.base), config.base, None
+    if base.scorer == "auto":
+        base, note = replace(base, scorer=facts.automatic.text), facts.automatic.note
+        config = replace(config, base=base)
+    info = facts.info
     space = make_space(info, asked.cfgs, config.max_candidates)
     model = lab.cache.model(base)
     scorer = model.scorer(base.scorer)
     if scorer is None:
         raise UsageError("scorer none leaves nothing to select by; give one with --scorer")
     found = reference.describe()
-    notes = [scorer_note(base, scorer), *remarks_of(model.backbone), *remarks_of(scorer)]
+    notes = [note, *remarks_of(model.backbone), *remarks_of(scorer)]
     if found["statistics"] == "stored":
         notes.append(
             f"the halves come from the {found['images']} images of {config.reference}; the statistics that it"
@@ -73,4 +81,4 @@ def set_up(config: TuneConfig, asked: Asked, warn: Callable[[str], None]) -> Set
     )
     least = floor_images(asked.objective.fill * lab.extractor.dimensions, info.classes)
     remarks = tuple(note for note in notes if isinstance(note, str))
-    return Setup(lab, space, info.name, info.classes, config.min_images or least, record, remarks)
+    return Setup(lab, space, info.name, info.classes, config.min_images or least, record, remarks, config)
