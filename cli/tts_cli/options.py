@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tts_cli.output import only_json
+
 Backbone = Annotated[str, typer.Option(help="Name of `tts list`, or a folder of `tts convert`.")]
 Weights = Annotated[
     list[Path] | None,
@@ -27,7 +29,13 @@ SampleAllScales = Annotated[
     typer.Option("--sample-all-scales", help="Draw also at scales that the publishers decode greedily."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        help="float32, bfloat16 or float16. With candidates bfloat16 changes 74 % of images and more, float16"
+        " 21 %: near ties have another winner. Most CPUs are slower with them."
+    ),
+]
 Settings = Annotated[
     Path | None, typer.Option(help="File of settings, as of `tts tune`; options given here win.")
 ]
@@ -76,7 +84,7 @@ ApplyOrientation = Annotated[
     typer.Option("--apply-orientation", help="Turn image files upright by EXIF; published tools do not."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out already holds.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", callback=only_json, help="Print JSON.")]
 Extend = Annotated[bool, typer.Option("--extend", help="Add the images that --out does not have yet.")]
 Share = Annotated[
     str | None,
