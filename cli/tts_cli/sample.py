@@ -103,6 +103,8 @@ def _config(context: typer.Context, given: dict[str, Any]) -> SampleConfig:
 
 def _show(summary: SampleSummary, as_json: bool) -> None:
     """Print what was made."""
+    from tts.outputs import GRID
+
     speed, outcome = summary.images_per_second, summary.outcome
     if as_json:
         shards = {"shards_done": outcome.shards_done, "shards": outcome.shards, "finished": outcome.finished}
@@ -113,4 +115,5 @@ def _show(summary: SampleSummary, as_json: bool) -> None:
     counts = f"{'up to ' * summary.mixed}{','.join(map(str, summary.candidates))}"
     m = f"best of {summary.whole_images}" if many else f"candidates {counts}"
     pace = "" if speed is None else f", {speed:.1f} images/s"
-    print(f"{state(outcome, summary.images)} in {summary.out} ({m}{pace})")
+    picture = f"; the first of them: {summary.out / GRID}" if outcome.finished else ""
+    print(f"{state(outcome, summary.images)} in {summary.out} ({m}{pace}){picture}")

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from tts.errors import CheckpointError, UsageError
 from tts.images import read_image
 from tts.io import ensure_writable_dir, save_png
 from tts.outputs import IMAGES
+from tts.tiles import Pixels, tiled
 
-CELL, PITCH, GAP, TITLE = 48, 52, 24, 18
+CELL = 48
 
 
 def draw_comparison(runs: Sequence[Path], out: Path, columns: int, rows: int) -> int:
@@ -25,10 +25,7 @@ def draw_comparison(runs: Sequence[Path], out: Path, columns: int, rows: int) ->
     for name in names:
         by_class.setdefault(name.partition("/")[0], []).append(name)
     chosen = [found[:columns] for found in list(by_class.values())[:rows]]
-    blocks = [_block(run, chosen, max(map(len, chosen))) for run in runs]
-    gap = np.full((blocks[0].shape[0], GAP, 3), 255, np.uint8)
-    parts = [part for block in blocks for part in (block, gap)][:-1]
-    save_png(out, np.concatenate(parts, axis=1))
+    save_png(out, np.concatenate([_block(run, chosen) for run in runs], axis=1))
     return sum(map(len, chosen))
 
 
@@ -47,13 +44,16 @@ def _common_names(runs: Sequence[Path]) -> list[str]:
     return common
 
 
-def _block(run: Path, chosen: list[list[str]], columns: int) -> NDArray[np.uint8]:
-    """A run's images under its name."""
-    canvas = Image.new("RGB", (columns * PITCH, len(chosen) * PITCH + TITLE), "white")
-    ImageDraw.Draw(canvas).text((2, 3), run.name, fill="black")
-    for y, names in enumerate(chosen):
-        for x, name in enumerate(names):
-            image = Image.fromarray(read_image(run / IMAGES / name))
-            resample = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
-            canvas.paste(image.resize((CELL, CELL), resample), (x * PITCH, TITLE + y * PITCH))
-    return np.asarray(canvas)
+def _block(run: Path, chosen: list[list[str]]) -> Pixels:
+    """A run's images under its name, each row after its class."""
+    rows = [
+        (str(int(names[0].partition("/")[0])), [_cell(run / IMAGES / name) for name in names])
+        for names in chosen
+    ]
+    return tiled(rows, run.name)
+
+
+def _cell(path: Path) -> Pixels:
+    image = Image.fromarray(read_image(path))
+    resample = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
+    return np.asarray(image.resize((CELL, CELL), resample))
