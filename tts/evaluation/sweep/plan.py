@@ -18,7 +18,7 @@ from tts.pipeline import Generator
 from tts.resolve import build_selector
 from tts.runinfo import describe_scorer
 from tts.sample_config import SampleConfig
-from tts.sample_run import remarks, scorer_note
+from tts.sample_run import remarks
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def make_plan(config: SweepConfig, lab: Lab) -> Plan:
     for point in grouped(points):
         generator = build_generator(point.config, lab.cache)
         found |= judges(point.setting, generator)
-        said |= dict.fromkeys(remarks(generator, scorer_note(point.config, generator.scorer)))
+        said |= dict.fromkeys(remarks(point.config, generator))
     said |= dict.fromkeys(note for grid in grids for note in _idle(config.base, grid, lab))
     classes = lab.facts(config.base).info.classes
     if config.images % classes:
