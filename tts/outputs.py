@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.errors import CheckpointError
+from tts.images import Pixels
 from tts.io import atomic_path, read_json
 from tts.pipeline import Item
-from tts.tiles import Pixels as Pixels
 from tts.tiles import tiled
 
 RECORD = "run.json"

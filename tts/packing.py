@@ -22,10 +22,10 @@ from tts.engine.folder import RunFolder, recorded_plan
 from tts.engine.plan import PLAN_FILE, Plan
 from tts.engine.shards import read_shard
 from tts.errors import CheckpointError, RunError, UsageError
-from tts.images import read_image
+from tts.images import Pixels, read_image
 from tts.io import ensure_writable_dir
 from tts.locks import sole_writer
-from tts.outputs import NPZ, RECORD, NpzWriter, Pixels, image_path, recorded_family
+from tts.outputs import NPZ, RECORD, NpzWriter, image_path, recorded_family
 from tts.pipeline import Item
 from tts.sample_job import LAYOUT, PIXELS
 

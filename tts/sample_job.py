@@ -18,7 +18,7 @@ from tts.engine.job import Timing
 from tts.engine.shards import Rows
 from tts.errors import CheckpointError
 from tts.fitting import Fit
-from tts.images import read_image
+from tts.images import Pixels, read_image
 from tts.io import (
     load_tensors,
     make_folder,
@@ -28,7 +28,7 @@ from tts.io import (
     to_uint8,
     write_json,
 )
-from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, Pixels, image_path
+from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, image_path
 from tts.pipeline import Batch, Generator, Item, Prefix
 
 SHARDS = "shards"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Pixels = NDArray[np.uint8]
+from tts.images import Pixels
 
 GAP, TEXT = 4, 12
 TITLE = TEXT + 2 * GAP

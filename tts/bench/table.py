@@ -42,7 +42,7 @@ def footer(report: BenchReport) -> list[str]:
             lines.append(f"M = 1 against itself, batch {batch.batch}: {_percent(noise, plain=False)} %")
     rounds = {len(point.seconds) for point in report.points if point.best}
     if rounds and max(rounds) < FEWEST:
-        lines.append(f"no intervals: {max(rounds)} rounds, they need at least {FEWEST}")
+        lines.append(f"fewer than {FEWEST} rounds have no intervals")
     if report.auto is not None:
         lines.append(f"batch {report.auto.batch} was found: {report.auto.stopped}")
     return lines

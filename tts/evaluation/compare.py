@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from tts.errors import CheckpointError, UsageError
-from tts.images import read_image
+from tts.images import Pixels, read_image
 from tts.io import ensure_writable_dir, save_png
 from tts.outputs import IMAGES
-from tts.tiles import Pixels, tiled
+from tts.tiles import tiled
 
 CELL = 48
 
@@ -47,7 +47,7 @@ def _common_names(runs: Sequence[Path]) -> list[str]:
 def _block(run: Path, chosen: list[list[str]]) -> Pixels:
     """A run's images under its name, each row after its class."""
     rows = [
-        (str(int(names[0].partition("/")[0])), [_cell(run / IMAGES / name) for name in names])
+        (names[0].partition("/")[0].lstrip("0") or "0", [_cell(run / IMAGES / name) for name in names])
         for names in chosen
     ]
     return tiled(rows, run.name)
