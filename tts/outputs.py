@@ -28,6 +28,7 @@ GRID_ROWS, GRID_COLUMNS, GRID_CELL = 16, 16, 64
 
 W = TypeVar("W", bound="ImagesWriter")
 
+
 def image_path(folder: Path, item: Item) -> Path:
     """``images/CLASS/SEED.png`` of an item."""
     return folder / IMAGES / f"{item.label:04d}" / f"{item.seed:06d}.png"

@@ -50,7 +50,7 @@ def test_a_table_compares_runs_with_the_first(succeed: Text, runs: tuple[Path, P
     assert first[-1] == "+0%"
     assert second[:2] == ["chosen", "80"]
     legend = stdout.splitlines()[-2]
-    assert legend.startswith("Against real digits, heldout (360 images); ↓ lower is better, ↑ higher.")
+    assert legend.startswith("Against real digits, heldout (364 images); ↓ lower is better, ↑ higher.")
     assert "FD: Frechet distance of digits features" in legend
     assert "OVERHEAD: time beyond that of plain" in legend
 
