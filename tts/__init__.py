@@ -104,6 +104,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """All names, also those that are not imported yet."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     """Import what needs torch only when it is asked for."""
     if name in _LAZY:

@@ -67,6 +67,20 @@ def installed() -> Iterator[tuple[PluginEntry, Load]]:
             yield PluginEntry(name, "", "TTS_PLUGINS"), _failing(PluginError(message))
 
 
+def without_entry_point() -> list[str]:
+    """Distributions that say by a keyword that they are plugins, but have no entry point that is found."""
+    found = []
+    for distribution in distributions():
+        if ENTRY_POINT_GROUP in (distribution.read_text("entry_points.txt") or ""):
+            continue
+        head = (distribution.read_text("METADATA") or "").partition("\n\n")[0]
+        words = [line.partition(":")[2] for line in head.splitlines() if line.startswith("Keywords:")]
+        names = {word.strip().lower() for text in words for word in text.replace(",", " ").split()}
+        if TOOLKIT in names and _name(distribution) != TOOLKIT:
+            found.append(f"{_name(distribution)} {distribution.version}")
+    return sorted(set(found))
+
+
 def _entries(name: str, distribution: Distribution) -> Iterator[tuple[PluginEntry, Load]]:
     version = _version(distribution)
     try:

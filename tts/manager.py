@@ -8,8 +8,11 @@ commas; empty: built-ins only) chooses which plugins load, ``TTS_STRICT=1`` make
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -82,13 +85,21 @@ class Plugins:
             other = self._pluggy.get_name(module)
             raise PluginError(f"module {module.__name__} is already loaded as {other}; rename one of them")
         self._pluggy.register(module, name=entry.owner)
-        self._pluggy.check_pending()
+        self._check_names()
         callers = {caller.name: caller for caller in self._pluggy.get_hookcallers(module) or ()}
         entry.hooks = tuple(name for name in HOOKS if name in callers)
         _check_marks(module, entry.hooks)
         for name, caller in callers.items():
             if any(impl.wrapper or impl.hookwrapper for impl in caller.get_hookimpls()):
                 raise PluginError(f"{name} cannot be a hook wrapper; drop wrapper=True")
+
+    def _check_names(self) -> None:
+        """Refuse hooks that there are none of, with the closest there is."""
+        try:
+            self._pluggy.check_pending()
+        except pluggy.PluginValidationError as error:
+            unknown = re.search(r"unknown hook '(\w+)'", str(error))
+            raise PluginError(f"{_one_line(error)}{_closest(unknown[1]) if unknown else ''}") from error
 
     def _collect(self, entry: PluginEntry, hook: str, registry: Registry[Any]) -> None:
         wanted = registry.spec_type
@@ -145,6 +156,21 @@ class Plugins:
 
         return observe
 
+    def code(self) -> dict[str, str]:
+        """Labels of the plugins by the package or module that holds their hooks or a part's factory."""
+        found: dict[str, str] = {}
+        for entry in self.entries:
+            module = self._pluggy.get_plugin(entry.owner) if entry.owner != BUILTIN_OWNER else None
+            if module is not None:
+                found[_package(module.__name__)] = entry.label
+        for registry in self._registries.values():
+            for spec, owner in registry:
+                label = next(entry.label for entry in self.entries if entry.owner == owner)
+                place = _package(str(getattr(spec, "factory", None) or spec.target).partition(":")[0])
+                if owner != BUILTIN_OWNER and place.partition(".")[0] != "tts":
+                    found.setdefault(place, label)
+        return found
+
     def broken(self) -> list[PluginEntry]:
         """Give the plugins that failed to load."""
         return [entry for entry in self.entries if not entry.ok]
@@ -166,11 +192,15 @@ class Plugins:
 
     @contextmanager
     def _guard(self, entry: PluginEntry, where: str) -> Iterator[None]:
-        """Turn a failure inside into the reason why the plugin is broken; built-ins fail aloud."""
+        """Turn a failure inside into the reason why the plugin is broken; built-ins fail aloud.
+
+        What the plugin prints meanwhile goes to stderr: stdout is for results.
+        """
         try:
-            yield
-        except (Exception, SystemExit) as error:
-            if entry.owner == BUILTIN_OWNER:
+            with redirect_stdout(sys.stderr):
+                yield
+        except BaseException as error:  # also those that pass by ``except Exception``; not Ctrl-C
+            if entry.owner == BUILTIN_OWNER or type(error) is KeyboardInterrupt:
                 raise
             self._break(entry, f"{entry.label}, {where}: {_one_line(error)}")
 
@@ -201,8 +231,16 @@ def _check_marks(module: ModuleType, hooks: tuple[str, ...]) -> None:
     unmarked = [name for name in HOOKS if name in vars(module) and name not in hooks]
     if unmarked:
         raise PluginError(f"{', '.join(unmarked)} is not marked; put @tts.hookimpl above it")
+    for name in vars(module):
+        if not hooks and name.startswith("tts_") and _closest(name):
+            raise PluginError(f"module {module.__name__} implements no hook, but {name}{_closest(name)}")
     if not hooks:
         raise PluginError(f"module {module.__name__} implements no hook; put @tts.hookimpl above a function")
+
+
+def _closest(name: str) -> str:
+    """The hook that a misspelt one may be."""
+    return "".join(f"; did you mean {hook!r}?" for hook in get_close_matches(name, HOOKS, 1))
 
 
 def _command_names(app: typer.Typer) -> tuple[str, ...]:
@@ -222,6 +260,11 @@ def _checked_commands(app: typer.Typer, known: dict[str, str]) -> tuple[str, ...
     if len(names) < len(app.registered_commands):
         raise PluginError("two commands have the same name; rename one of them")
     return names
+
+
+def _package(module: str) -> str:
+    """The package that a module is in; a module by itself is one."""
+    return module.rpartition(".")[0] or module
 
 
 def _one_line(error: BaseException) -> str:

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.errors import CheckpointError
+from tts.images import Pixels
 from tts.io import atomic_path, read_json
 from tts.pipeline import Item
+from tts.tiles import tiled
 
 RECORD = "run.json"
 IMAGES = "images"
@@ -24,7 +26,6 @@ NPZ = "samples.npz"
 GRID = "grid.png"
 GRID_ROWS, GRID_COLUMNS, GRID_CELL = 16, 16, 64
 
-Pixels = NDArray[np.uint8]
 W = TypeVar("W", bound="ImagesWriter")
 
 
@@ -145,12 +146,12 @@ class Grid:
         return len(self.rows) == GRID_ROWS and all(len(row) == GRID_COLUMNS for row in self.rows.values())
 
     def picture(self) -> Pixels:
-        """The grid (H, W, 3); small images are enlarged by a whole factor."""
+        """The grid (H, W, 3), each row after its class; small images are enlarged by a whole factor."""
         size = next(iter(self.rows.values()))[0].shape[0]
         factor = max(1, GRID_CELL // size)
-        blank = np.full((size, size, 3), 255, np.uint8)
-        columns = max(len(row) for row in self.rows.values())
-        lines = [
-            np.concatenate([*row, *[blank] * (columns - len(row))], axis=1) for row in self.rows.values()
-        ]
-        return np.concatenate(lines, axis=0).repeat(factor, axis=0).repeat(factor, axis=1)
+        return tiled(
+            [
+                (str(label), [image.repeat(factor, axis=0).repeat(factor, axis=1) for image in row])
+                for label, row in self.rows.items()
+            ]
+        )

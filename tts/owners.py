@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
+
+from tts.errors import RunError, TtsError
 
 T = TypeVar("T")
 
@@ -61,3 +66,46 @@ def titled(part: Any) -> str:
     if origin is None:
         return str(own or type(part).__name__)
     return f"{own or origin.name} ({origin})"
+
+
+@contextmanager
+def naming(plugins: Callable[[], Mapping[str, str]], but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Make an error that comes out of a plugin's code one line that names the plugin, where and what it was.
+
+    ``plugins`` gives the plugins' names by the package or module that holds their code. Errors for the user
+    keep their class and their words, after the plugin's name; others, except ``but``, are the cause of a
+    ``RunError``.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = None if isinstance(error, but) else _raised_in(error, plugins())
+        if found is None or found[0] in str(error):
+            raise
+        owner, where = found
+        if isinstance(error, TtsError):
+            if str(error):
+                error.args = (f"{owner}: {error}",)
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+        raise RunError(f"{owner} failed in {where}: {said}; ask its author, or leave it out") from error
+
+
+def _raised_in(error: BaseException, plugins: Mapping[str, str]) -> tuple[str, str] | None:
+    """The plugin whose code ran last when an error was raised, with the function and the line there.
+
+    An error for the user is the plugin's only where the plugin itself raised it: the toolkit's own checks say
+    whom they concern.
+    """
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__", ""))
+        parts = module.split(".")
+        names = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+        owner = next((plugins[name] for name in names if name in plugins), None)
+        if owner is not None:
+            code = frame.f_code
+            function = getattr(code, "co_qualname", code.co_name)
+            return owner, f"{function} ({Path(code.co_filename).name}, line {line})"
+        if isinstance(error, TtsError):
+            return None
+    return None

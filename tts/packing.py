@@ -21,9 +21,10 @@ from tts import __version__
 from tts.engine.folder import RunFolder, recorded_plan
 from tts.engine.plan import PLAN_FILE, Plan
 from tts.errors import CheckpointError, RunError, UsageError
+from tts.images import Pixels
 from tts.io import ensure_writable_dir, read_json
 from tts.locks import sole_writer
-from tts.outputs import NPZ, RECORD, NpzWriter, Pixels, recorded_family
+from tts.outputs import NPZ, RECORD, NpzWriter, recorded_family
 from tts.pipeline import Item
 from tts.run_images import RunImage, check_listed, checked_shards, damaged, images_of, items_of
 from tts.sample_job import LAYOUT

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,16 +116,21 @@ def build_backbone(
 
 
 def load_factory(registry: Registry[Any], name: str) -> Any:
-    """Import the factory of a registered name; a plugin's that cannot be imported is named with its owner."""
+    """Import the factory of a registered name, or the function of a loss.
+
+    A plugin's that cannot be imported is named with its owner.
+    """
     spec = registry.get(name)
     try:
-        return load_attribute(spec.factory)
-    except (ImportError, AttributeError) as error:
+        with redirect_stdout(sys.stderr):  # whatever a module prints: stdout is for results
+            return load_attribute(getattr(spec, "factory", None) or spec.target)
+    except BaseException as error:  # a module may raise anything
         origin = get_plugins().origin(registry, name)
-        if origin is None:
+        if origin is None or type(error) is KeyboardInterrupt:
             raise
+        why = str(error) if isinstance(error, (ImportError, AttributeError)) else repr(error)
         raise PluginError(
-            f"{registry.kind} {name!r} ({origin}) cannot be imported ({error}); reinstall or update it"
+            f"{registry.kind} {name!r} ({origin}) cannot be imported ({why}); reinstall or update it"
         ) from error
 
 
@@ -170,6 +177,11 @@ def build_scorer(
     is_file = Path(text).exists() or text.endswith((*ENDINGS, INDEX))
     if is_file and name not in scorers.names():
         name, argument = "learned", text
+    elif name not in scorers.names() and name in get_plugins().image_scorers.names():
+        raise PluginError(
+            f"{name!r} judges whole images, not maps; pass --scorer preview:{text}, which decodes each"
+            f" candidate, or --strategy best-of-n --image-scorer {text}"
+        )
     scorer: Scorer = build_part(scorers, name, ScorerRequest(backbone, device, argument, part))
     return scorer
 
@@ -193,6 +205,9 @@ def build_features(text: str, device: torch.device) -> FeatureExtractor:
 def build_image_scorer(text: str, info: BackboneInfo, device: torch.device) -> ImageScorer:
     """Build a judge of whole images by name or ``name:argument``."""
     name, argument = split_argument(text)
+    image_scorers = get_plugins().image_scorers
+    if name not in image_scorers.names() and name in get_plugins().scorers.names():
+        raise PluginError(f"{name!r} judges maps, not whole images; pass --scorer {text}")
     request = ImageScorerRequest(info.classes, info.image_size, device, argument)
-    scorer: ImageScorer = build_part(get_plugins().image_scorers, name, request)
+    scorer: ImageScorer = build_part(image_scorers, name, request)
     return scorer

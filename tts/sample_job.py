@@ -17,6 +17,7 @@ from tts.engine.job import Timing
 from tts.engine.shards import Rows
 from tts.errors import CheckpointError
 from tts.fitting import Fit
+from tts.images import Pixels
 from tts.io import (
     make_folder,
     map_tensors,
@@ -27,7 +28,7 @@ from tts.io import (
     to_uint8,
     write_json,
 )
-from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, Pixels, image_path
+from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, image_path
 from tts.pipeline import Batch, Generator, Item, Prefix
 from tts.run_images import PIXELS, PNG, checked_shards, images_of, png_digests
 

@@ -45,6 +45,9 @@ def bench(
     score_memory: options.ScoreMemory = 512,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json and a plot.")] = None,
     overwrite: options.Overwrite = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show all columns, with counts of operations.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Measure what selection costs: time, memory and operations; random weights where there are none.
@@ -65,16 +68,16 @@ def bench(
     config = BenchConfig(sample, candidates, batch, rounds, decode, folder, overwrite)
     with progress_bar("timing", "batches") as progress:
         report = run_bench(config, progress, lambda text: say_note(text, False))
-    _show(report, as_json)
+    _show(report, every, as_json)
 
 
-def _show(report: BenchReport, as_json: bool) -> None:
+def _show(report: BenchReport, every: bool, as_json: bool) -> None:
     """Print the table with what belongs to it, or all of it as JSON."""
-    from tts.bench.table import HEADER, footer, rows
+    from tts.bench.table import columns, footer, legend
 
     if as_json:
         print_json(report.record())
         return
-    print_table(HEADER, rows(report))
+    print_table(*columns(report, every), legend(every))
     for line in footer(report):
         print(line)

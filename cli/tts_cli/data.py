@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tts_cli import options
+from tts_cli.group import Group
 from tts_cli.output import print_json
 from tts_cli.progress import progress_bar, run_log, say
 from tts_cli.units import size
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tts.upkeep.facts import Facts
     from tts.upkeep.verify import Verdict
 
-data = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+data = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None)
 
 Folder = Annotated[Path, typer.Argument(help="Folder of `tts sample` or `tts collect`.")]
 

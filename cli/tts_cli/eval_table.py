@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from tts.evaluation.eval_result import Evaluation, RunFigures
 
 NONE = "-"
+PARTS_OF_DIGITS = ("heldout", "train", "all")
 
 # Column, figure, digits after the point; the first three are named after the features' distance.
-DISTANCES = (("{}", "fid", 3), ("{}-INF", "fid_infinity", 3), ("S{}", "sfid", 3))
+DISTANCES = (("{} ↓", "fid", 3), ("{}-INF ↓", "fid_infinity", 3), ("S{} ↓", "sfid", 3))
 PARTS = (
     ("MEAN-DIFF2", "mean_diff2", 3),
     ("TRACE-REF", "trace_reference", 3),
@@ -20,12 +21,12 @@ PARTS = (
     ("2TR-SQRT", "two_trace_sqrt", 3),
 )
 REST = (
-    ("IS", "inception_score", 2),
-    ("IS-1", "inception_score_single", 2),
-    ("IS-INF", "inception_score_infinity", 2),
-    ("PRECISION", "precision", 4),
-    ("RECALL", "recall", 4),
-    ("ACCURACY", "accuracy", 3),
+    ("IS ↑", "inception_score", 2),
+    ("IS-1 ↑", "inception_score_single", 2),
+    ("IS-INF ↑", "inception_score_infinity", 2),
+    ("PRECISION ↑", "precision", 4),
+    ("RECALL ↑", "recall", 4),
+    ("ACCURACY ↑", "accuracy", 3),
     ("VARIANCE", "variance", 2),
 )
 
@@ -42,7 +43,28 @@ def show_evaluation(found: Evaluation, parts: bool) -> None:
     columns.append(("IMAGES/S", [_number(run.images_per_second, "{:.4g}") for run in found.runs]))
     columns.append(("OVERHEAD", [_number(run.overhead, "{:+.0%}") for run in found.runs]))
     kept = [(title, cells) for title, cells in columns if set(cells) != {NONE}]
-    print_table([title for title, _ in kept], list(zip(*(cells for _, cells in kept), strict=True)))
+    rows = list(zip(*(cells for _, cells in kept), strict=True))
+    print_table([title for title, _ in kept], rows, _legend(found, {title.split()[0] for title, _ in kept}))
+
+
+def _legend(found: Evaluation, shown: set[str]) -> str:
+    """What the columns are, and what the images were compared with."""
+    reference, title = found.reference, found.title
+    count = f"{reference['images']} images" if reference["images"] else "stored statistics"
+    what = f"{'real digits, ' if reference['text'] in PARTS_OF_DIGITS else ''}{reference['text']} ({count})"
+    said = {
+        title: f"{title}: Frechet distance of {found.features.get('name')} features",
+        f"{title}-INF": "-INF: at infinitely many images",
+        "IS": "IS: Inception Score",
+        "VARIANCE": "VARIANCE: of the features within a class",
+        "OVERHEAD": f"OVERHEAD: time beyond that of {found.runs[0].run}",
+    }
+    parts = [text for column, text in said.items() if column in shown]
+    if any(run.figures.intervals for run in found.runs):
+        parts.append(
+            f"[low, high]: {found.options.confidence:.0%} interval for other images of the same model"
+        )
+    return f"Against {what}; ↓ lower is better, ↑ higher. {'; '.join(parts)}."
 
 
 def _figure(run: RunFigures, name: str, digits: int) -> str:

@@ -1,7 +1,8 @@
-"""The root command: adds the plugins' commands and prints every mendable error as one line."""
+"""Groups of commands; the root adds the plugins' and prints every mendable error as one line."""
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any
 
@@ -11,11 +12,24 @@ from typer.main import get_group
 
 from tts.errors import TtsError, check_text
 from tts.manager import get_plugins
+from tts.owners import naming
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 + SIGINT
 
 
-class RootGroup(TyperGroup):
+class Group(TyperGroup):
+    """A group whose help page has the first sentence of every command in full."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands that are not hidden; long summaries go on in the next line."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, _summary(command)) for name, command in commands if command and not command.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+class RootGroup(Group):
     """The root command.
 
     Errors that the user can mend are one line on stderr, with the error's exit code; anything else keeps its
@@ -23,6 +37,8 @@ class RootGroup(TyperGroup):
     """
 
     _extended = False
+    _foreign: frozenset[str] = frozenset()
+    _called = ""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse what is not UTF-8, add the plugins' commands, warn of broken plugins, then parse."""
@@ -30,18 +46,31 @@ class RootGroup(TyperGroup):
             check_text(word)
         if not self._extended:
             self._extended = True
-            self.commands.update(_plugin_commands(self.commands))
+            found = _plugin_commands(self.commands)
+            self._foreign = frozenset(found)
+            self.commands.update(found)
         if not ctx.resilient_parsing:  # completion wants no warnings
             for entry in get_plugins().broken():
                 _say(f"warning: plugin {entry.reason}")
         return super().parse_args(ctx, args)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, and remember whose it is."""
+        found = super().resolve_command(ctx, args)
+        self._called = str(found[0])
+        return found
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; what it returns is no exit code. A closed pipe shows here, not at exit."""
         try:
-            super().invoke(ctx)
+            with naming(self._code, (typer.TyperException, typer.Abort, typer.Exit)):
+                super().invoke(ctx)
         finally:
             sys.stdout.flush()
+
+    def _code(self) -> dict[str, str]:
+        """Whose code may fail inside the toolkit's commands; a plugin's own command speaks for itself."""
+        return {} if self._called in self._foreign else get_plugins().code()
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line and exit."""
@@ -63,6 +92,12 @@ class RootGroup(TyperGroup):
             _say("error: aborted")
             code = 1
         sys.exit(code)
+
+
+def _summary(command: Any) -> str:
+    """The first paragraph of a command's help."""
+    text = inspect.cleandoc(command.short_help or command.help or "")
+    return " ".join(text.partition("\n\n")[0].partition("\b")[0].split())
 
 
 def _plugin_commands(taken: Any) -> dict[str, Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from tts.manager import Plugins, get_plugins
 from tts.registry import Registry
 from tts.specs import BackboneSpec
+from tts_cli import options
 from tts_cli.output import print_json, print_table
 
 BACKBONE_HEADER = (
@@ -29,7 +28,7 @@ BACKBONE_HEADER = (
 
 
 def list_names(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """List backbones (with their defaults) and everything else that has a name.
 

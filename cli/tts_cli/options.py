@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tts_cli.completion import REFERENCES, guidance, names, words
+from tts_cli.output import only_json
 
 Backbone = Annotated[
     str,
@@ -42,7 +43,9 @@ Device = Annotated[
 Dtype = Annotated[
     str,
     typer.Option(
-        help="float32, bfloat16 or float16.", autocompletion=words("float32", "bfloat16", "float16")
+        help="float32, bfloat16 or float16. With candidates bfloat16 changes 74 % of images and more, float16"
+        " 21 %: near ties have another winner. Most CPUs are slower with them.",
+        autocompletion=words("float32", "bfloat16", "float16"),
     ),
 ]
 Settings = Annotated[
@@ -116,7 +119,7 @@ ApplyOrientation = Annotated[
     typer.Option("--apply-orientation", help="Turn image files upright by EXIF; published tools do not."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what --out already holds.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", callback=only_json, help="Print JSON.")]
 
 
 def _recheck(context: typer.Context, value: bool) -> None:

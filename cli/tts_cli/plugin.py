@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from tts_cli import options
+from tts_cli.group import Group
 from tts_cli.output import print_json
 
-plugin = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+plugin = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None)
 
 
 @plugin.callback()

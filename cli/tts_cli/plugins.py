@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
-
-from tts.discovery import PluginEntry
+from tts.discovery import PluginEntry, without_entry_point
+from tts.hookspecs import ENTRY_POINT_GROUP
 from tts.manager import get_plugins
+from tts_cli import options
 from tts_cli.output import print_json, print_table
+from tts_cli.progress import say
 
 
 def show_plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show the plugins, what they provide, and why one is broken.
 
@@ -23,6 +23,11 @@ def show_plugins(
       TTS_PLUGINS= tts plugins --json
     """
     entries = get_plugins().entries
+    for name in without_entry_point():
+        say(
+            f"note: {name} has the keyword scalewise-tts but no entry point in the group {ENTRY_POINT_GROUP},"
+            " so it is not loaded; add one to its pyproject.toml and install it again"
+        )
     if as_json:
         print_json([{**asdict(entry), "ok": entry.ok} for entry in entries])
         return

@@ -97,9 +97,12 @@ def run_log(what: str, as_json: bool, parts: str = "shards") -> Iterator[RunLog]
 def _json_errors() -> Iterator[None]:
     """Say errors that the user can mend as events, and leave their exit codes."""
     from tts.errors import PeerError, TtsError
+    from tts.manager import get_plugins
+    from tts.owners import naming
 
     try:
-        yield
+        with naming(lambda: get_plugins().code()):
+            yield
     except TtsError as error:
         if str(error):
             say_json("error", message=str(error), exit_code=error.exit_code)

@@ -111,6 +111,8 @@ def _config(context: typer.Context, given: dict[str, Any]) -> SampleConfig:
 
 def _show(summary: SampleSummary, as_json: bool) -> None:
     """Print what was made."""
+    from tts.outputs import GRID
+
     speed, outcome = summary.images_per_second, summary.outcome
     if as_json:
         shards = {"shards_done": outcome.shards_done, "shards": outcome.shards, "finished": outcome.finished}
@@ -122,4 +124,5 @@ def _show(summary: SampleSummary, as_json: bool) -> None:
     m = f"best of {summary.whole_images}" if many else f"candidates {counts}"
     pace = "" if speed is None else f", {speed:.1f} images/s"
     judge = "" if summary.scorer is None else f", scorer {summary.scorer}"
-    print(f"{state(outcome, summary.images)} in {summary.out} ({m}{judge}{pace})")
+    picture = f"; the first of them: {summary.out / GRID}" if outcome.finished else ""
+    print(f"{state(outcome, summary.images)} in {summary.out} ({m}{judge}{pace}){picture}")

@@ -145,7 +145,7 @@ def _report(summary: SweepSummary, timed: bool, log_json: bool, as_json: bool) -
         print_json(_json(summary))
         return
     for table in tables:
-        print_table(table.header, table.rows)
+        print_table(table.header, table.rows, table.caption)
     print(f"{len(summary.results.points)} points in {summary.results.folder}")
 
 

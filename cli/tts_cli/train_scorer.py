@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tts.scorers.train_config import TrainConfig
     from tts.scorers.train_files import TrainSummary
 
+LEGEND = "On held-out pairs. ACCURACY: share of pairs whose real map scores higher; 0.5 is chance."
+
 
 def train_scorer(
     real: Annotated[
@@ -140,11 +142,15 @@ def _report(summary: TrainSummary, as_json: bool) -> None:
         say("note: the training is finished, nothing is left to do; pass --overwrite to train anew")
     elif not summary.pictures:
         say("note: no pictures without matplotlib; install scalewise-tts[demo]")
+    for text in summary.warnings:
+        say(f"warning: {text}")
     rows = list(zip(summary.scales, summary.loss, summary.accuracy, strict=True))
     if as_json:
         scorer = {"scorer": str(summary.scorer), "epoch": summary.epoch}
-        print_json({**scorer, "held_out": [list(row) for row in rows]})
+        held = [list(row) for row in rows]
+        print_json({**scorer, "held_out": held, "warnings": list(summary.warnings)})
         return
-    print_table(("SCALE", "LOSS", "ACCURACY"), [(str(k), f"{a:.4f}", f"{b:.3f}") for k, a, b in rows])
+    table = [(str(k), f"{a:.4f}", f"{b:.3f}") for k, a, b in rows]
+    print_table(("SCALE", "LOSS ↓", "ACCURACY ↑"), table, LEGEND)
     epoch = f"epoch {summary.epoch} of {summary.epochs}"
     print(f"scorer in {summary.scorer} ({epoch}, {summary.seconds:.0f} s)")

@@ -92,6 +92,6 @@ def _report(summary: TuneSummary, as_json: bool) -> None:
         print_json({"out": str(summary.out), **{key: summary.record[key] for key in keys}})
         return
     table = summary.summary.comparison()
-    print_table(table.header, table.rows)
+    print_table(table.header, table.rows, table.caption)
     print(summary.summary.verdict)
     print(f"settings in {summary.out / 'settings.json'} ({summary.summary.finding.recommended.label})")

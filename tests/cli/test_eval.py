@@ -25,7 +25,8 @@ Text = Callable[..., str]
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
 LIKELIHOOD = ("--candidates", "4", "--scorer", "likelihood")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tts_cli")
-COLUMNS = ["RUN", "IMAGES", "FD", "SFD", "IS", "IS-1", "PRECISION", "RECALL", "ACCURACY", "VARIANCE"]
+TITLES = "RUN IMAGES FD ↓ SFD ↓ IS ↑ IS-1 ↑ PRECISION ↑ RECALL ↑ ACCURACY ↑ VARIANCE"
+COLUMNS = TITLES.split()
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +44,17 @@ def rows(stdout: str) -> list[list[str]]:
 
 
 def test_a_table_compares_runs_with_the_first(succeed: Text, runs: tuple[Path, Path]) -> None:
-    header, first, second, note = rows(succeed("eval", *runs))
+    stdout = succeed("eval", *runs)
+    header, first, second, _, note = rows(stdout)
     assert " ".join(note) == "features are digits: reference heldout are real digits"
     assert header == [*COLUMNS, "IMAGES/S", "OVERHEAD"]
     assert first[:2] == ["plain", "80"]
     assert first[-1] == "+0%"
     assert second[:2] == ["chosen", "80"]
+    legend = stdout.splitlines()[-2]
+    assert legend.startswith("Against real digits, heldout (364 images); ↓ lower is better, ↑ higher.")
+    assert "FD: Frechet distance of digits features" in legend
+    assert "OVERHEAD: time beyond that of plain" in legend
 
 
 def test_json_holds_everything(succeed: Text, runs: tuple[Path, Path], tmp_path: Path) -> None:
@@ -115,8 +121,9 @@ def test_parts_and_intervals_can_be_shown(run: Run, runs: tuple[Path, Path]) -> 
     done = run("eval", runs[0], "--parts", *spread, "--no-manifold")
     assert done.code == 0
     assert "warning: plain: 80 images are too few to extrapolate over" in done.stderr
-    header, row, _ = done.stdout.splitlines()
-    titles = header.split()
+    header, row, legend, _ = done.stdout.splitlines()
+    titles = header.replace(" ↓", "").replace(" ↑", "").split()
+    assert "[low, high]: 95% interval" in legend
     assert titles[2:9] == ["FD", "FD-INF", "SFD", "MEAN-DIFF2", "TRACE-REF", "TRACE-GEN", "2TR-SQRT"]
     assert "IS-INF" in titles
     assert not {"PRECISION", "RECALL"} & set(titles)
@@ -131,8 +138,8 @@ def test_a_set_without_labels_and_speed_has_fewer_columns(
     with np.load(runs[0] / "samples.npz") as arrays:
         images = arrays["arr_0"][np.random.default_rng(0).permutation(80)]
     np.savez_compressed(tmp_path / "bare.npz", arr_0=images)
-    header, row, _ = rows(succeed("eval", tmp_path / "bare.npz"))
-    assert header == COLUMNS[:-2]
+    header, row, _, _ = rows(succeed("eval", tmp_path / "bare.npz"))
+    assert header == COLUMNS[:-3]
     assert row[:2] == ["bare.npz", "80"]
 
 

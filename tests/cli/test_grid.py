@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tts.tiles import GAP, TITLE, margin_of
+
 Run = Callable[..., Any]
 Text = Callable[..., str]
-CELL, PITCH, GAP, TITLE = 48, 52, 24, 18
+CELL, PITCH = 48, 48 + GAP
+TOP, LEFT = GAP + TITLE, margin_of(["1", "4", "6"])
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +38,24 @@ def test_one_block_a_run_one_row_a_class(succeed: Text, runs: tuple[Path, Path],
     out = tmp_path / "new" / "compare.png"
     assert succeed("grid", *runs, "--out", out) == f"12 images of each run in {out}\n"
     pixels = picture(out)
-    assert pixels.shape == (3 * PITCH + TITLE, 2 * 4 * PITCH + GAP, 3)
-    corner = pixels[TITLE + PITCH : TITLE + PITCH + CELL, PITCH : PITCH + CELL]  # class 4, seed 1
+    assert pixels.shape == (3 * PITCH + TOP, 2 * (LEFT + 4 * PITCH), 3)
+    corner = pixels[TOP + PITCH :, LEFT + PITCH :][:CELL, :CELL]  # class 4, seed 1
     small = picture(runs[0] / "images" / "0004" / "000001.png")
     assert (corner == small.repeat(3, axis=0).repeat(3, axis=1)).all()
-    second = pixels[TITLE:, 4 * PITCH + GAP :][:CELL, :CELL]  # class 1, seed 0 of the second run
+    second = pixels[TOP:, 2 * LEFT + 4 * PITCH :][:CELL, :CELL]  # class 1, seed 0 of the second run
     small = picture(runs[1] / "images" / "0001" / "000000.png")
     assert (second == small.repeat(3, axis=0).repeat(3, axis=1)).all()
+    labels = [pixels[TOP + row * PITCH :][:CELL, :LEFT] for row in range(3)]
+    assert all((label < 128).any() for label in labels)
+    assert not np.array_equal(labels[0], labels[1])
 
 
 def test_rows_and_columns_can_be_limited(succeed: Text, runs: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "small.png"
     line = succeed("grid", *runs, "--rows", 2, "--columns", 3, "--out", out)
     assert line.startswith("6 images of each run")
-    assert picture(out).shape == (2 * PITCH + TITLE, 2 * 3 * PITCH + GAP, 3)
+    left = margin_of(["1", "4"])
+    assert picture(out).shape == (2 * PITCH + TOP, 2 * (left + 3 * PITCH), 3)
 
 
 def test_the_default_file_is_in_the_work_folder(

@@ -80,10 +80,28 @@ def test_help_shows_every_command(tts: Tts) -> None:
     result = tts("--help")
     assert result.returncode == 0
     assert result.stderr == ""
-    listed = [
-        line.split()[0] for line in result.stdout.partition("Commands:")[2].splitlines() if line.strip()
-    ]
-    assert listed == [*COMMANDS, *GROUPS]
+    assert list(summaries(result.stdout)) == [*COMMANDS, *GROUPS]
+
+
+def summaries(page: str) -> dict[str, str]:
+    """Commands and what a help page says of them, with the lines put together."""
+    found: dict[str, str] = {}
+    for line in page.partition("Commands:\n")[2].splitlines():
+        if line.strip() and not line.startswith("   "):
+            name, _, text = line.strip().partition(" ")
+            found[name] = text.strip()
+        elif line.strip():
+            found[name] += " " + line.strip()
+    return found
+
+
+@pytest.mark.parametrize("group", [(), ("data",), ("plugin",)])
+def test_summaries_are_whole_on_a_narrow_terminal(tts: Tts, group: tuple[str, ...]) -> None:
+    page = tts(*group, "--help", COLUMNS="80").stdout
+    assert max(map(len, page.splitlines())) <= 80
+    for name, summary in summaries(page).items():
+        own = tts(*group, name, "--help", COLUMNS="80").stdout.split("\n\n")[1]
+        assert summary == " ".join(own.split()), name
 
 
 WITHIN = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from packaging.version import Version
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
+
+from tts.tiles import GAP, margin_of
 
 Run = Callable[..., Any]
 Text = Callable[..., str]
@@ -149,7 +152,9 @@ def test_files_are_named_by_class_and_seed(succeed: Text, files: Files, tmp_path
     assert line.startswith(f"4 images in {tmp_path} (candidates 1,4,4,4, ")
     names = {f"images/{label:04d}/{seed:06d}.png" for label in (3, 7) for seed in (0, 1)}
     assert files(tmp_path).keys() == names | {"grid.png", "run.json", "plan.json", SHARD}
-    assert pixels(tmp_path / "grid.png").shape == (128, 128, 3)
+    assert line.endswith(f"; the first of them: {tmp_path / 'grid.png'}\n")
+    pitch = 64 + GAP
+    assert pixels(tmp_path / "grid.png").shape == (GAP + 2 * pitch, margin_of(["3", "7"]) + 2 * pitch, 3)
     for name in names:
         assert pixels(tmp_path / name).shape == (16, 16, 3)
 
@@ -233,9 +238,19 @@ def test_greedy_decoding_says_that_candidates_are_idle(run: Run, tmp_path: Path)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_runs(succeed: Text, tmp_path: Path, dtype: str) -> None:
-    succeed("sample", "--labels", "3", "--seeds", "0", *QUICK[4:], "--dtype", dtype, "--out", tmp_path)
-    assert record(tmp_path)["settings"]["dtype"] == dtype
+def test_half_precision_runs_and_says_that_it_changes_images(run: Run, tmp_path: Path, dtype: str) -> None:
+    done = run("sample", "--labels", "3", "--seeds", "0", *QUICK[4:], "--dtype", dtype, "--out", tmp_path)
+    assert done.code == 0
+    (line,) = done.stderr.splitlines()
+    assert re.match(rf"note: {dtype} changes \d+ to \d+ % of images against float32", line)
+    found = record(tmp_path)
+    assert found["settings"]["dtype"] == dtype
+    assert found["remarks"] == [line.removeprefix("note: ")]
+
+
+def test_single_precision_has_no_remark(succeed: Text, tmp_path: Path) -> None:
+    succeed("sample", "--labels", "3", "--seeds", "0", *QUICK[4:], "--out", tmp_path)
+    assert record(tmp_path)["remarks"] == []
 
 
 # Saved tokens

@@ -48,9 +48,11 @@ def sweep(run: Any) -> Text:
 
 def test_a_table_has_a_row_a_point(sweep: Text, tmp_path: Path) -> None:
     axes = ("--grid", "candidates=1,2", "start_scale=1,2", "selector=greedy,softmax")
-    header, *rows, last = sweep(*axes, "--seeds", 2, "--out", tmp_path).splitlines()
-    names = ["POINT", "SETS", "FD", "sFD", "IS", "ACCURACY", "%", "PRECISION", "RECALL"]
-    assert header.split() == [*names, "S/1000", "PASSES", "SCORED", "DECODED"]
+    header, *rows, legend, last = sweep(*axes, "--seeds", 2, "--out", tmp_path).splitlines()
+    assert legend.startswith("Means over seed sets of ")
+    assert "↓ lower is better, ↑ higher" in legend
+    names = "POINT SETS FD ↓ sFD ↓ IS ↑ ACCURACY % ↑ PRECISION ↑ RECALL ↑"
+    assert header.split() == [*names.split(), "S/1000", "PASSES", "SCORED", "DECODED"]
     labels = [" ".join(row.partition("  ")[0].split()) for row in rows]
     chosen = [f"{selector} M 2 ST {st}" for st in (1, 2) for selector in ("greedy", "softmax")]
     assert labels == ["plain", *chosen]
@@ -75,7 +77,7 @@ def test_figures_are_those_of_tts_eval(sweep: Text, succeed: Text, run: Any, tmp
 
 def test_several_grids_are_united(sweep: Text, tmp_path: Path) -> None:
     grids = ("--grid", "candidates=1,2", "--grid", "strategy=best-of-n candidates=1,2")
-    *_, plain, greedy, best, _ = sweep(*grids, "--seeds", 1, "--out", tmp_path).splitlines()
+    *_, plain, greedy, best, _, _ = sweep(*grids, "--seeds", 1, "--out", tmp_path).splitlines()
     assert plain.startswith("plain ")
     assert greedy.startswith("greedy M 2 ST 2 ")
     assert best.startswith("best of 2 by digits ")
@@ -97,7 +99,7 @@ def test_a_sweep_against_itself_differs_in_nothing(sweep: Text, tmp_path: Path) 
     sweep("--grid", "candidates=1,2", "--seeds", 2, "--out", tmp_path)
     lines = sweep("--out", tmp_path, "--against", tmp_path).splitlines()
     header = next(i for i, line in enumerate(lines) if line.startswith("point "))
-    for line in lines[header + 1 : -1]:
+    for line in lines[header + 1 : -2]:
         differences = line.split("  ")[-8:]
         assert set("".join(differences)) <= set("+0. [],")
 
@@ -109,7 +111,8 @@ def test_points_are_timed(sweep: Text, succeed: Text, tmp_path: Path) -> None:
     assert lines[0].split() == ["POINT", "TIME", "S/1000"]
     assert lines[1].split()[:2] == ["plain", "1.00"]
     assert lines[2].startswith("greedy M 2 ST 2 ")
-    assert lines[3:] == [f"2 points in {tmp_path}"]
+    assert lines[3].startswith("TIME is relative to the plain model")
+    assert lines[4:] == [f"2 points in {tmp_path}"]
     timing = json.loads((tmp_path / "timing.json").read_text())
     assert (timing["format"], timing["rounds"], timing["images"]) == ("scalewise-tts-timing-1", 2, 20)
     assert [len(times) for times in timing["seconds"].values()] == [2, 2]
@@ -156,7 +159,7 @@ def test_settings_can_come_from_a_file(sweep: Text, tmp_path: Path) -> None:
     settings = {"format": "scalewise-tts-settings-1", "settings": {"cfg": 3.0, "selector": "softmax"}}
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     options = ("--settings", tmp_path / "settings.json", "--seeds", 1, "--out", tmp_path / "sweep")
-    rows = sweep("--grid", "candidates=1,2", *options).splitlines()[1:-1]
+    rows = sweep("--grid", "candidates=1,2", *options).splitlines()[1:-2]
     assert [row.partition("  ")[0] for row in rows] == ["plain cfg 3", "softmax M 2 ST 2 cfg 3"]
     (row, *_) = sweep("--grid", "candidates=1", "--cfg", 1, *options).splitlines()[3:]
     assert row.startswith("plain cfg 1 ")

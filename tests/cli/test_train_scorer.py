@@ -28,10 +28,40 @@ def sides(trained: Any) -> tuple[object, ...]:
     return ("--real", trained.real, "--generated", trained.generated)
 
 
+@pytest.fixture(scope="session")
+def succeed(run: Run) -> Text:
+    """Run ``tts``, which must succeed and say no more on stderr than that quick trainings learn little."""
+
+    def check(*args: object) -> str:
+        done = run(*args)
+        assert done.code == 0
+        doubts = ("warning: the scorer", "warning: the moving average")
+        assert all(line.startswith(doubts) for line in done.stderr.splitlines()), done.stderr
+        return str(done.stdout)
+
+    return check
+
+
+def test_a_training_that_learns_nothing_says_so(run: Run, trained: Any, tmp_path: Path) -> None:
+    done = run("train-scorer", *sides(trained), *QUICK, "--ema", 0.998, "--lr", 1e-9, "--out", tmp_path)
+    assert done.code == 0
+    chance, average = done.stderr.splitlines()
+    assert chance.startswith(
+        "warning: the scorer ranks held-out pairs no better than chance: accuracy below 0."
+    )
+    assert average.startswith(
+        "warning: the moving average of --ema 0.998 spans 500 steps, the training has 1:"
+    )
+    assert json.loads((tmp_path / "metrics.json").read_text())["warnings"] == [
+        line.removeprefix("warning: ") for line in (chance, average)
+    ]
+
+
 def test_a_scorer_comes_with_its_figures(succeed: Text, trained: Any, tmp_path: Path) -> None:
     text = succeed("train-scorer", *sides(trained), *QUICK, "--out", tmp_path)
-    header, *rows, last = text.splitlines()
-    assert header.split() == ["SCALE", "LOSS", "ACCURACY"]
+    header, *rows, legend, last = text.splitlines()
+    assert header.split() == ["SCALE", "LOSS", "↓", "ACCURACY", "↑"]
+    assert "0.5 is chance" in legend
     assert [row.split()[0] for row in rows] == ["1", "2", "3", "4"]
     assert last.startswith(f"scorer in {tmp_path}/scorer.safetensors (epoch 1 of 1, ")
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -66,7 +96,7 @@ def test_the_published_recipe_is_the_default(succeed: Text, trained: Any, tmp_pa
 def test_the_pointwise_loss_and_some_scales(succeed: Text, trained: Any, tmp_path: Path) -> None:
     options = ("--loss", "pointwise", "--scales", "2-", "--ema", 0.9, "--seed", 3)
     text = succeed("train-scorer", *sides(trained), *QUICK, *options, "--out", tmp_path)
-    assert [row.split()[0] for row in text.splitlines()[1:-1]] == ["2", "3", "4"]
+    assert [row.split()[0] for row in text.splitlines()[1:-2]] == ["2", "3", "4"]
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert (metrics["settings"]["loss"], metrics["scales"]) == ("pointwise", [2, 3, 4])
 

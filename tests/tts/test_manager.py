@@ -86,6 +86,15 @@ def test_a_hook_may_be_a_generator(install: Install) -> None:
 BROKEN = {
     "import fails": ("1 / 0", "entry main: ZeroDivisionError"),
     "import exits": ("raise SystemExit(3)", "entry main: SystemExit: 3"),
+    "import interrupts": (
+        "class Stop(KeyboardInterrupt): pass\nraise Stop('enough')",
+        "entry main: Stop: enough",
+    ),
+    "import raises the base": ("raise BaseException('odd')", "entry main: BaseException: odd"),
+    "hook raises the base": (
+        "@tts.hookimpl\ndef tts_register_scorers():\n    raise BaseException('odd')",
+        "tts_register_scorers: BaseException: odd",
+    ),
     "syntax": ("def (", "entry main: SyntaxError"),
     "hook fails": (
         "@tts.hookimpl\ndef tts_register_scorers():\n    raise ValueError('first\\nsecond')",
@@ -100,7 +109,14 @@ BROKEN = {
         "@tts.hookimpl\ndef tts_register_scorers(colour):\n    return []",
         "'tts_register_scorers'",
     ),
-    "misspelt hook": ("@tts.hookimpl\ndef tts_register_scorer():\n    return []", "'tts_register_scorer'"),
+    "misspelt hook": (
+        "@tts.hookimpl\ndef tts_register_scorer():\n    return []",
+        "; did you mean 'tts_register_scorers'?",
+    ),
+    "misspelt hook without a marker": (
+        "def tts_register_scorer():\n    return []",
+        "tts_register_scorer; did you mean 'tts_register_scorers'?",
+    ),
     "misspelt beside a good one": (
         scorers("bad") + "@tts.hookimpl\ndef tts_after_scales(event): ...",
         "'tts_after_scales'",

@@ -13,6 +13,7 @@ from tts.errors import CheckpointError
 from tts.io import write_json
 from tts.outputs import GRID_COLUMNS, GRID_ROWS, Grid, NpzWriter, image_path, recorded_speed
 from tts.pipeline import Item, cross_items
+from tts.tiles import GAP, margin_of
 
 ITEMS = cross_items((2, 0), (5, 9, 1_234_567))
 SIZE = 6
@@ -89,10 +90,16 @@ def test_the_grid_has_a_row_a_class():
     for item in (Item(4, 0), Item(1, 0), Item(4, 1)):
         grid.add(item, np.full((SIZE, SIZE, 3), 10 * item.label + item.seed, np.uint8))
     picture = grid.picture()
-    factor = 64 // SIZE
-    assert picture.shape == (2 * SIZE * factor, 2 * SIZE * factor, 3)
-    centres = picture[SIZE * factor // 2 :: SIZE * factor, SIZE * factor // 2 :: SIZE * factor, 0]
+    side, margin = SIZE * (64 // SIZE), margin_of(["4", "1"])
+    pitch = side + GAP
+    assert picture.shape == (GAP + 2 * pitch, margin + 2 * pitch, 3)
+    centres = picture[GAP + side // 2 :: pitch, margin + side // 2 :: pitch, 0]
     assert centres.tolist() == [[40, 41], [10, 255]]
+    assert (picture[GAP + side : GAP + pitch] == 255).all()  # a gap between rows
+    assert (picture[:, margin + side : margin + pitch] == 255).all()
+    labels = [picture[GAP + row * pitch :][:side, :margin] for row in range(2)]
+    assert all((label < 128).any() for label in labels)
+    assert not np.array_equal(*labels)
 
 
 def test_the_grid_keeps_the_first_images_of_the_first_classes():
@@ -104,7 +111,8 @@ def test_the_grid_keeps_the_first_images_of_the_first_classes():
         assert grid.full is last
     assert list(grid.rows) == list(range(GRID_ROWS))
     assert {len(row) for row in grid.rows.values()} == {GRID_COLUMNS}
-    assert grid.picture().shape == (GRID_ROWS * 100, GRID_COLUMNS * 100, 3)
+    margin = margin_of([str(GRID_ROWS - 1)])
+    assert grid.picture().shape == (GAP + GRID_ROWS * (100 + GAP), margin + GRID_COLUMNS * (100 + GAP), 3)
 
 
 def test_a_new_grid_has_room():

@@ -73,7 +73,7 @@ def check_bench(config: BenchConfig) -> None:
         raise UsageError("candidates and batch must name a number each")
     if config.rounds < 1:
         raise UsageError(
-            f"rounds {config.rounds} must be at least 1; 15 give an interval that means something"
+            f"rounds {config.rounds} must be at least 1; an interval needs 6, 15 give a good one"
         )
     for name in ("chunk", "score_memory"):
         value = getattr(config.sample, name)

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from tts.bench.figures import Estimate
+from tts.bench.figures import FEWEST, Estimate
 from tts.bench.report import BenchReport, Point
 
 HEADER = (
     *("batch", "M", "ms", "images/s", "overhead ms", "overhead %", "without decoder: ms", "overhead %"),
     *("ms/1000 candidates", "peak MiB", "kernels", "GB", "TFLOP"),
 )
+FEW = (0, 1, 2, 3, 5, 9)
+"""The columns that are shown where not all are asked for."""
+
 NOTHING = "-"
+LEGEND = (
+    "Medians of a batch, with its decoding where that is timed. overhead: time beyond that of M = 1 in the"
+    " same round [95 % interval]; peak MiB: with the weights"
+)
+MORE = "; ms/1000 candidates: the overhead for 1 000 scored maps; kernels, GB, TFLOP: what a batch takes"
 
 
-def rows(report: BenchReport) -> list[tuple[str, ...]]:
-    """A row a point, in the columns of ``HEADER``."""
-    return [_row(point) for point in report.points]
+def columns(report: BenchReport, every: bool) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header and a row a point: all columns, or those that most people look for."""
+    shown = range(len(HEADER)) if every else FEW
+    rows = [HEADER, *map(_row, report.points)]
+    header, *rest = (tuple(row[column] for column in shown) for row in rows)
+    return header, rest
+
+
+def legend(every: bool) -> str:
+    """What the columns are."""
+    return f"{LEGEND}{MORE if every else '; --all shows all columns'}."
 
 
 def footer(report: BenchReport) -> list[str]:
@@ -24,6 +40,9 @@ def footer(report: BenchReport) -> list[str]:
         if batch.noise is not None:
             noise = batch.noise.with_decoder or batch.noise.without_decoder
             lines.append(f"M = 1 against itself, batch {batch.batch}: {_percent(noise, plain=False)} %")
+    rounds = {len(point.seconds) for point in report.points if point.best}
+    if rounds and max(rounds) < FEWEST:
+        lines.append(f"fewer than {FEWEST} rounds have no intervals")
     if report.auto is not None:
         lines.append(f"batch {report.auto.batch} was found: {report.auto.stopped}")
     return lines

@@ -106,7 +106,12 @@ def _check_options(options: MetricOptions) -> None:
     rules = (
         ("neighbours", options.neighbours, options.neighbours >= 1, "1 or more"),
         ("split", options.split, options.split >= 1, "1 or more"),
-        ("bootstrap", options.bootstrap, options.bootstrap == 0 or options.bootstrap >= 2, "0, or 2 or more"),
+        (
+            "bootstrap",
+            options.bootstrap,
+            options.bootstrap == 0 or options.bootstrap >= 20,
+            "0, or 20 or more",
+        ),
         ("confidence", options.confidence, 0 < options.confidence < 1, "between 0 and 1"),
     )
     for name, value, holds, rule in rules:

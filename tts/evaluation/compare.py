@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from tts.errors import UsageError
+from tts.images import Pixels
 from tts.io import ensure_writable_dir, save_png
 from tts.outputs import IMAGES
 from tts.packing import sample_run
 from tts.run_images import RunImage, checked_shards, images_of
+from tts.tiles import tiled
 
-CELL, PITCH, GAP, TITLE = 48, 52, 24, 18
+CELL = 48
 
 
 def draw_comparison(runs: Sequence[Path], out: Path, columns: int, rows: int) -> int:
@@ -27,11 +28,8 @@ def draw_comparison(runs: Sequence[Path], out: Path, columns: int, rows: int) ->
     for name in names:
         by_class.setdefault(name.partition("/")[0], []).append(name)
     chosen = [one[:columns] for one in list(by_class.values())[:rows]]
-    width = max(map(len, chosen))
-    blocks = [_block(run, images, chosen, width) for run, images in zip(runs, found, strict=True)]
-    gap = np.full((blocks[0].shape[0], GAP, 3), 255, np.uint8)
-    parts = [part for block in blocks for part in (block, gap)][:-1]
-    save_png(out, np.concatenate(parts, axis=1))
+    blocks = [_block(run, images, chosen) for run, images in zip(runs, found, strict=True)]
+    save_png(out, np.concatenate(blocks, axis=1))
     return sum(map(len, chosen))
 
 
@@ -51,15 +49,16 @@ def _common_names(found: Sequence[dict[str, RunImage]]) -> list[str]:
     return common
 
 
-def _block(
-    run: Path, images: dict[str, RunImage], chosen: list[list[str]], columns: int
-) -> NDArray[np.uint8]:
-    """A run's images under its name."""
-    canvas = Image.new("RGB", (columns * PITCH, len(chosen) * PITCH + TITLE), "white")
-    ImageDraw.Draw(canvas).text((2, 3), run.name, fill="black")
-    for y, names in enumerate(chosen):
-        for x, name in enumerate(names):
-            image = Image.fromarray(images[name].read())
-            resample = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
-            canvas.paste(image.resize((CELL, CELL), resample), (x * PITCH, TITLE + y * PITCH))
-    return np.asarray(canvas)
+def _block(run: Path, images: dict[str, RunImage], chosen: list[list[str]]) -> Pixels:
+    """A run's images under its name, each row after its class."""
+    rows = [
+        (names[0].partition("/")[0].lstrip("0") or "0", [_cell(images[name]) for name in names])
+        for names in chosen
+    ]
+    return tiled(rows, run.name)
+
+
+def _cell(found: RunImage) -> Pixels:
+    image = Image.fromarray(found.read())
+    resample = Image.Resampling.NEAREST if image.width < CELL else Image.Resampling.LANCZOS
+    return np.asarray(image.resize((CELL, CELL), resample))

@@ -48,7 +48,7 @@ def evaluate(
         figures = _extrapolated(figures, samples, reference, options.seed)
     if options.bootstrap:
         inside = found.inside if found else None
-        figures = replace(figures, intervals=bootstrap(samples, reference, options, figures, inside))
+        figures = replace(figures, intervals=bootstrap(samples, reference, options, figures, inside, warn))
     return figures
 
 

@@ -93,6 +93,14 @@ def at_infinity(measure: Callable[[Tensor], Tensor], images: int, least: int, se
     return figures.mean(dim=0) - slope * sizes.mean()
 
 
+def fewest_for_interval(values: Tensor) -> int:
+    """Images of values (N, D) from which on the figure at infinity has no bias: two parts of the least size.
+
+    An interval of fewer images is about the extrapolation, not about the figure that it is taken for.
+    """
+    return 2 * _least(values)
+
+
 def _least(values: Tensor) -> int:
     """Images of values (N, D) that a part should have."""
     return max(FEWEST, _VECTORS * values.shape[1])

@@ -13,6 +13,9 @@ from functools import cache
 
 from tts.errors import UsageError
 
+FEWEST = 3
+"""Differences that an interval needs."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -30,13 +33,17 @@ class Interval:
         return (self.high - self.low) / 2
 
 
-def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval:
-    """The mean of differences and its two-sided t interval; needs two finite differences at least."""
+def paired_interval(differences: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """The mean of differences and its two-sided t interval; ``None`` where they tell of no interval.
+
+    That is so for fewer than ``FEWEST`` (two have one, but 9 standard deviations to each side), and for equal
+    ones, whose spread of nothing would make them look sure.
+    """
     count = len(differences)
-    if count < 2:
-        raise UsageError(f"an interval needs at least 2 differences, got {count}; measure more seed sets")
     if not all(map(math.isfinite, differences)):
         raise UsageError("a difference is no finite number; look at the figures of its seed set")
+    if count < FEWEST or min(differences) == max(differences):
+        return None
     mean = math.fsum(differences) / count
     variance = math.fsum((value - mean) ** 2 for value in differences) / (count - 1)
     half = t_quantile((1 + confidence) / 2, count - 1) * math.sqrt(variance / count)

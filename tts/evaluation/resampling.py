@@ -1,6 +1,7 @@
 """Which images a resample has: a function of the seed and of the resample's number alone.
 
 Axis letters: N images, R resamples. The draws are counter-based (tts/noise.py), the same on all machines.
+No resample holds an image twice: copies raise a Frechet distance and its spread, most with few images.
 """
 
 from __future__ import annotations
@@ -11,31 +12,38 @@ from torch import Tensor
 from tts.noise import philox
 
 _DOMAIN = 0x5EED0000  # apart from all draws of images and data, which have small numbers here
-_WITH, _WITHOUT = 0, 1
+_ORDER, _HALVES, _GROUPS = 1, 2, 3
 _MASK = 0xFFFFFFFF
-
-
-def weights(images: int, number: int, seed: int) -> Tensor:
-    """How often each image (N,), int64, is drawn when N are drawn with replacement: resample ``number``."""
-    drawn = (_words(images, number, seed, _WITH) * images) >> 32
-    return drawn.bincount(minlength=images)
-
-
-def all_weights(images: int, count: int, seed: int) -> Tensor:
-    """The weights (R, N), int16, of resamples 0 to ``count`` - 1."""
-    return torch.stack([weights(images, number, seed).to(torch.int16) for number in range(count)])
 
 
 def order(images: int, number: int, seed: int) -> Tensor:
     """The images (N,) in a random order."""
-    return _words(images, number, seed, _WITHOUT).argsort(stable=True)
+    return _order(images, number, seed, _ORDER)
 
 
-def half_of(images: int, number: int, seed: int) -> Tensor:
-    """A random half of the images, drawn without replacement: bool (N,)."""
-    chosen = torch.zeros(images, dtype=torch.bool)
-    chosen[order(images, number, seed)[: images // 2]] = True
+def halves(images: int, count: int, seed: int) -> Tensor:
+    """Random halves, without the odd image: bool (R, N)."""
+    chosen = torch.zeros(count, images, dtype=torch.bool)
+    for number, row in enumerate(chosen):
+        row[_order(images, number, seed, _HALVES)[: images // 2]] = True
     return chosen
+
+
+def without_groups(images: int, most: int, seed: int) -> Tensor:
+    """All images but one group of equally many, for at most ``most`` groups: bool (R, N).
+
+    Images that fill no group are in all resamples.
+    """
+    size = -(-images // most)
+    mixed = _order(images, 0, seed, _GROUPS)
+    kept = torch.ones(images // size, images, dtype=torch.bool)
+    for number, row in enumerate(kept):
+        row[mixed[number * size : (number + 1) * size]] = False
+    return kept
+
+
+def _order(images: int, number: int, seed: int, purpose: int) -> Tensor:
+    return _words(images, number, seed, purpose).argsort(stable=True)
 
 
 def _words(count: int, number: int, seed: int, purpose: int) -> Tensor:

@@ -16,6 +16,7 @@ from tts.engine.stopping import Stop
 from tts.errors import PeerError, RunError
 from tts.interfaces import Backbone
 from tts.resolve import DTYPES
+from tts.scorers.doubts import doubts
 from tts.scorers.held_out import evaluate, mean
 from tts.scorers.network import ScorerNetwork, default_config
 from tts.scorers.pair_data import split_pairs
@@ -36,7 +37,8 @@ OnStep = Callable[[int, int, float], None]
 class TrainResult:
     """The kept network, its epoch from 1, figures after each epoch, and both sides' scores (pairs, scales).
 
-    The scores are the kept network's on held-out pairs. ``early`` says whether patience ended the training.
+    The scores are the kept network's on held-out pairs. ``early`` says whether patience ended the training,
+    ``doubts`` what makes the scorer doubtful.
     """
 
     network: ScorerNetwork
@@ -46,6 +48,7 @@ class TrainResult:
     epoch: int = 1
     early: bool = False
     seconds: float = 0.0
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,11 @@ class Training:
         network.load_state_dict(kept.state)
         network.eval().requires_grad_(False)
         early = len(at.history) < self.settings.epochs
-        return TrainResult(network, at.history, kept.real, kept.generated, kept.epoch, early, at.seconds)
+        accuracy = at.history[kept.epoch - 1]["accuracy"]
+        said = tuple(doubts(self.settings, self.step, accuracy, min(map(len, self.held.parts))))
+        return TrainResult(
+            network, at.history, kept.real, kept.generated, kept.epoch, early, at.seconds, said
+        )
 
 
 def learning_rate_factor(step: int, warmup: int, total: int) -> float:

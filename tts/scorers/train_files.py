@@ -22,7 +22,7 @@ METRICS_FILE = "metrics.json"
 class TrainSummary:
     """Where the scorer lies, the epoch kept of those trained, and its held-out figures by scale.
 
-    ``finished_before`` says that there was nothing to do.
+    ``finished_before`` says that there was nothing to do, ``warnings`` what makes the scorer doubtful.
     """
 
     scorer: Path
@@ -34,6 +34,7 @@ class TrainSummary:
     epoch: int
     epochs: int
     finished_before: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def write_result(
@@ -70,6 +71,7 @@ def write_result(
         "kept_epoch": result.epoch,
         "stopped_early": result.early,
         "held_out": figures,
+        "warnings": list(result.doubts),
         "seconds": result.seconds,
         "files": {path.name: sha256_file(path) for path in pictures},
         **made_by,
@@ -93,6 +95,7 @@ def read_summary(out: Path, finished_before: bool = False) -> TrainSummary:
             int(record.get("kept_epoch", len(history))),
             len(history),
             finished_before,
+            tuple(map(str, record.get("warnings", ()))),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(

@@ -21,7 +21,7 @@ from tts.interfaces import Backbone
 from tts.io import ensure_writable_dir, read_json
 from tts.manager import get_plugins
 from tts.owners import claim
-from tts.resolve import build_backbone, find_backbone, torch_device
+from tts.resolve import build_backbone, find_backbone, load_factory, torch_device
 from tts.runinfo import environment
 from tts.scorers.checkpoint import SCORER_FILE
 from tts.scorers.located import located
@@ -43,7 +43,6 @@ from tts.scorers.team import Team, check_devices
 from tts.scorers.train import Around, Training
 from tts.scorers.train_config import TrainConfig, check, train_settings
 from tts.scorers.train_files import METRICS_FILE, TrainSummary, read_summary, write_result
-from tts.specs import load_attribute
 
 Progress = Callable[[int, int], None]
 
@@ -115,7 +114,7 @@ def _check(config: TrainConfig) -> Loss:
     """Refuse what can be refused before anything is loaded; gives the loss."""
     check(config)
     losses = get_plugins().losses
-    loss: Loss = load_attribute(losses.get(config.loss).target)
+    loss: Loss = load_factory(losses, config.loss)
     return claim(loss, get_plugins().origin(losses, config.loss))
 
 

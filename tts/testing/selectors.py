@@ -25,15 +25,15 @@ SCALE = 2
 
 @torch.inference_mode()
 def check_selector(selector: Selector) -> None:
-    """Check the contract of a selector, for 1 to 33 candidates, with ties among scores and without.
+    """Check the contract of a selector, for 2 to 33 candidates, with ties among scores and without.
 
-    Raises ``ConformanceError``.
+    Nobody asks a selector about one candidate. Raises ``ConformanceError``.
     """
     contract = Contract(title("selector", selector), WHERE)
     contract.text(getattr(selector, "name", None), "name")
     needs = getattr(selector, "needs_scores", None)
     contract.require(isinstance(needs, bool), "needs_scores must be True or False", f"got {needs!r}")
-    for count in (1, 2, 5, 33):
+    for count in (2, 5, 33):
         proposals = proposals_of(ToyBackbone(), SCALE, LABELS, count)
         for kind, scores in some_scores(count).items():
             context = context_of(proposals, scores, range(len(LABELS)))

@@ -212,7 +212,7 @@ BROKEN[3, 2] = torch.nan
         (replace(SAMPLES, labels=torch.zeros(3)), REFERENCE, OPTIONS, ShapeError, "3 rows of labels"),
         (SAMPLES, REFERENCE, MetricOptions(neighbours=0), UsageError, "neighbours is 0"),
         (SAMPLES, REFERENCE, MetricOptions(split=0), UsageError, "split is 0, it must be 1 or more"),
-        (SAMPLES, REFERENCE, MetricOptions(bootstrap=1), UsageError, "bootstrap is 1"),
+        (SAMPLES, REFERENCE, MetricOptions(bootstrap=19), UsageError, "bootstrap is 19"),
         (SAMPLES, REFERENCE, MetricOptions(confidence=1.0), UsageError, "confidence is 1.0"),
         (
             SAMPLES.rows(slice(3)),
@@ -232,7 +232,7 @@ def test_sets_without_figures_are_refused(
 
 def test_inputs_stay_as_they_are() -> None:
     before = [part.clone() for part in (SAMPLES.pool, SAMPLES.logits, OTHERS.pool) if part is not None]
-    evaluate(SAMPLES, REFERENCE, MetricOptions(bootstrap=3, extrapolate=True, half=True), True)
+    evaluate(SAMPLES, REFERENCE, MetricOptions(bootstrap=20, extrapolate=True, half=True), True)
     after = [part for part in (SAMPLES.pool, SAMPLES.logits, OTHERS.pool) if part is not None]
     for one, other in zip(before, after, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -9,7 +9,6 @@ import torch
 from tts.evaluation import frechet_spread
 from tts.evaluation.frechet import FrechetStatistics, frechet_parts
 from tts.evaluation.frechet_spread import resampled_parts
-from tts.evaluation.resampling import all_weights
 
 D = 12
 
@@ -35,7 +34,7 @@ def test_weights_serve_as_copies_do(
 ) -> None:
     monkeypatch.setattr(frechet_spread, "BLOCK", block)
     reference, features = REFERENCES[name], _features(images, 2, shift=3.0)
-    weights = all_weights(images, 5, 0)
+    weights = torch.randint(1, 4, (5, images), generator=torch.Generator().manual_seed(0), dtype=torch.int16)
     weights[:, :left_out] = 0  # so that resamples differ in the number of their images
     for found, chosen in zip(resampled_parts(features, reference, weights), weights, strict=True):
         repeated = FrechetStatistics.of(features.repeat_interleave(chosen.long(), dim=0))

@@ -21,6 +21,7 @@ def test_quantiles_are_scipys(freedom: int, probability: float) -> None:
 def test_the_interval_is_that_of_the_one_sample_t_test() -> None:
     values = [0.3, -0.1, 0.4, 0.2, 0.25]
     interval = paired_interval(values, 0.9)
+    assert interval is not None
     low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.9)
     assert (interval.low, interval.high) == pytest.approx((low, high))
     assert interval.mean == pytest.approx(np.mean(values))
@@ -30,17 +31,27 @@ def test_the_interval_is_that_of_the_one_sample_t_test() -> None:
 
 def test_a_shift_moves_the_interval_and_keeps_its_width() -> None:
     here, there = paired_interval([1.0, 2.0, 4.0]), paired_interval([11.0, 12.0, 14.0])
+    assert here is not None
+    assert there is not None
     assert there.low == pytest.approx(here.low + 10)
     assert there.half_width == pytest.approx(here.half_width)
 
 
-def test_equal_differences_have_an_interval_of_no_width() -> None:
-    interval = paired_interval([0.5] * 4)
-    assert (interval.low, interval.mean, interval.high) == (0.5, 0.5, 0.5)
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0], [0.5] * 4])
+def test_too_few_or_equal_differences_have_no_interval(values: list[float]) -> None:
+    assert paired_interval(values) is None
 
 
-@pytest.mark.parametrize("values", [[], [1.0], [1.0, math.nan], [1.0, math.inf]])
-def test_too_few_or_broken_differences_are_refused(values: list[float]) -> None:
+@pytest.mark.parametrize("count", [3, 4, 6, 10])
+def test_intervals_hold_the_true_mean_as_often_as_they_say(count: int) -> None:
+    rows = np.random.default_rng(count).normal(size=(2000, count))
+    found = [interval for row in rows if (interval := paired_interval(list(row)))]
+    assert len(found) == 2000
+    assert abs(np.mean([one.low <= 0 <= one.high for one in found]) - 0.95) < 0.025  # five standard errors
+
+
+@pytest.mark.parametrize("values", [[1.0, math.nan], [1.0, 2.0, 3.0, math.inf]])
+def test_broken_differences_are_refused(values: list[float]) -> None:
     with pytest.raises(UsageError):
         paired_interval(values)
 

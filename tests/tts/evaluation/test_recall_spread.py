@@ -9,7 +9,7 @@ from torch import Tensor
 from tts.errors import UsageError
 from tts.evaluation.manifold import coverage
 from tts.evaluation.recall_spread import nearest, recall_of_halves
-from tts.evaluation.resampling import half_of
+from tts.evaluation.resampling import halves
 
 
 def _features(count: int, seed: int, shift: float = 0.0) -> Tensor:
@@ -17,24 +17,24 @@ def _features(count: int, seed: int, shift: float = 0.0) -> Tensor:
 
 
 def _halves(images: int, count: int) -> Tensor:
-    return torch.stack([half_of(images, number, 0) for number in range(count)])
+    return halves(images, count, 0)
 
 
 @pytest.mark.parametrize("block", [17, 4096])
 @pytest.mark.parametrize("neighbours", [1, 3])
 def test_a_half_is_a_set_of_its_own(neighbours: int, block: int) -> None:
     reference, samples = _features(150, 0), _features(120, 1, shift=0.4)
-    halves = _halves(len(samples), 6)
-    found = recall_of_halves(reference, samples, halves, neighbours, block)
-    expected = [coverage(reference, samples[half], neighbours).recall for half in halves]
+    chosen = _halves(len(samples), 6)
+    found = recall_of_halves(reference, samples, chosen, neighbours, block)
+    expected = [coverage(reference, samples[half], neighbours).recall for half in chosen]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
 
 
 def test_copies_are_neighbours_at_no_distance() -> None:
     samples = torch.cat((_features(40, 2), _features(1, 3).expand(40, -1)))
-    halves = _halves(len(samples), 4)
-    found = recall_of_halves(_features(50, 4), samples, halves)
-    expected = [coverage(_features(50, 4), samples[half]).recall for half in halves]
+    chosen = _halves(len(samples), 4)
+    found = recall_of_halves(_features(50, 4), samples, chosen)
+    expected = [coverage(_features(50, 4), samples[half]).recall for half in chosen]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
 
 

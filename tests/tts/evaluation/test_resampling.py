@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from tts.evaluation.resampling import all_weights, half_of, order, weights
+from tts.evaluation.resampling import halves, order, without_groups
 
 
-def test_a_resample_depends_on_seed_and_number_alone() -> None:
+def test_a_half_depends_on_seed_and_number_alone() -> None:
     torch.manual_seed(0)
-    few = all_weights(100, 3, 5)
+    few = halves(100, 3, 5)
     torch.manual_seed(1)
-    many = all_weights(100, 8, 5)
-    torch.testing.assert_close(many[:3], few, rtol=0, atol=0)
-    torch.testing.assert_close(weights(100, 7, 5).to(torch.int16), many[7], rtol=0, atol=0)
+    many = halves(100, 8, 5)
+    assert torch.equal(many[:3], few)
     assert len({tuple(row.tolist()) for row in many}) == 8
-    assert not torch.equal(all_weights(100, 3, 6), few)
-    assert not torch.equal(all_weights(100, 3, 5 + (1 << 32)), few)
+    assert not torch.equal(halves(100, 3, 6), few)
+    assert not torch.equal(halves(100, 3, 5 + (1 << 32)), few)
 
 
-def test_a_resample_has_as_many_images() -> None:
-    for images in (2, 5, 1000):
-        assert bool((all_weights(images, 20, 0).sum(dim=1) == images).all())
-
-
-def test_images_are_drawn_evenly() -> None:
-    found = all_weights(50, 2000, 1).double()
-    assert float((found.mean(dim=0) - 1).abs().max()) < 0.12  # five standard errors
-    assert abs(float(found.var(dim=1).mean()) - 1) < 0.03
-
-
-def test_a_half_has_half_of_the_images_and_no_copies() -> None:
+def test_a_half_has_half_of_the_images() -> None:
     for images in (4, 5, 1000):
-        assert int(half_of(images, 3, 0).sum()) == images // 2
-    shares = torch.stack([half_of(50, number, 2) for number in range(1000)]).double().mean(dim=0)
-    assert float((shares - 0.5).abs().max()) < 0.08
+        assert halves(images, 3, 0).sum(dim=1).tolist() == [images // 2] * 3
+    shares = halves(50, 1000, 2).double().mean(dim=0)
+    assert float((shares - 0.5).abs().max()) < 0.08  # five standard errors
+
+
+@pytest.mark.parametrize(("images", "most", "size"), [(12, 20, 1), (12, 4, 3), (130, 100, 2), (103, 10, 11)])
+def test_every_group_is_as_large_and_left_out_once(images: int, most: int, size: int) -> None:
+    left = ~without_groups(images, most, 3)
+    assert len(left) == images // size <= most
+    assert set(left.sum(dim=1).tolist()) == {size}
+    assert int(left.sum(dim=0).max()) == 1
+    assert not torch.equal(left, ~without_groups(images, most, 4)) or size == 1
 
 
 def test_an_order_has_every_image() -> None:

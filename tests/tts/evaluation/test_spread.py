@@ -1,4 +1,4 @@
-"""Intervals of all figures: what they cover, and on what they depend."""
+"""Intervals of all figures: what they hold, where there are none, and on what they depend."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import torch
 from tts.evaluation.compute import evaluate
 from tts.evaluation.features import Features
 from tts.evaluation.figures import Figures, MetricOptions, Reference
+from tts.evaluation.frechet import FrechetStatistics
+from tts.evaluation.spread import share_interval
 
 NAMES = {
     "fid",
@@ -107,10 +109,21 @@ def test_intervals_stay_in_range() -> None:
     same = REFERENCE.features
     assert same is not None
     found = _figures(replace(same, logits=50 * torch.eye(4)[same.labels]))
-    assert found.intervals["precision"] == (1.0, 1.0)
-    assert found.intervals["accuracy"] == (1.0, 1.0)
-    assert found.intervals["fid"][0] == 0.0
-    assert found.intervals["recall"][1] <= 1.0
+    for name in ("precision", "accuracy"):
+        low, high = found.intervals[name]
+        assert getattr(found, name) == high == 1.0
+        assert 0.97 < low < 1
+
+
+def test_no_interval_is_empty() -> None:
+    """A set against itself has no distance, so nothing tells how sure that is."""
+    same, said = REFERENCE.features, []
+    assert same is not None
+    found = evaluate(same, REFERENCE, OPTIONS, True, said.append)
+    assert not {"fid", "sfid", "mean_diff2"} & set(found.intervals)
+    assert all(low < high for low, high in found.intervals.values())
+    (line,) = [line for line in said if line.startswith("no interval of")]
+    assert line.startswith("no interval of fid, mean_diff2")
 
 
 def test_figures_at_infinity_have_intervals_as_wide_as_they_vary() -> None:
@@ -132,15 +145,40 @@ def test_figures_at_infinity_may_be_below_zero() -> None:
     assert low < 0 < high - low
 
 
-@pytest.mark.parametrize(("images", "there"), [(39, False), (40, True)])
-def test_parts_of_a_few_images_have_no_intervals(images: int, there: bool) -> None:
-    found = _figures(_features(images, 3), extrapolate=True, manifold=False)
-    assert (found.intervals.keys() >= INFINITE) == there
-    assert all(np.isfinite(ends).all() for ends in found.intervals.values())
+def test_few_images_have_no_intervals() -> None:
+    """Not below 50 images, and at infinity not before two parts have four images a feature."""
+    said: list[str] = []
+    options = replace(OPTIONS, extrapolate=True, manifold=False)
+    found = {n: evaluate(_features(n, 3), REFERENCE, options, True, said.append) for n in (49, 50, 64)}
+    assert found[49].intervals == {}
+    assert found[50].intervals.keys() & (INFINITE | {"fid"}) == {"fid", "inception_score_infinity"}
+    assert found[64].intervals.keys() >= INFINITE | {"fid"}
+    assert [line for line in said if line.startswith("no interval")] == [
+        "no intervals: 49 images, they need at least 50; generate more",
+        "no interval of fid_infinity: 50 images for 8 features, it needs at least 64; generate more",
+    ]
 
 
-@pytest.mark.parametrize("images", [2, 3, 7, 8])
-def test_few_images_have_intervals_too(images: int) -> None:
-    found = _figures(_features(images, 3), split=2)
-    assert ("recall" in found.intervals) == (images == 8)
-    assert all(np.isfinite(ends).all() for ends in found.intervals.values())
+@pytest.mark.parametrize(("images", "shift"), [(50, 0.0), (50, 0.5), (200, 0.0), (200, 0.5)])
+def test_a_distance_of_few_images_varies_as_its_interval_says(images: int, shift: float) -> None:
+    """Copies of images made intervals of 50 images and 64 features three times too wide, near 0 twice."""
+
+    def draw(seed: int) -> Features:
+        noise = torch.randn(images, 64, generator=torch.Generator().manual_seed(seed))
+        return Features(noise * torch.linspace(0, -2, 64).exp() + shift)
+
+    covariance = np.diag(np.exp(np.linspace(0, -4, 64)))
+    reference = Reference(FrechetStatistics.stored(np.zeros(64), covariance), None, None)
+    fids = [evaluate(draw(seed), reference, MetricOptions()).fid for seed in range(200)]
+    options = MetricOptions(bootstrap=100)
+    ends = [evaluate(draw(seed), reference, options).intervals["fid"] for seed in range(20)]
+    width = np.mean([high - low for low, high in ends]) / (2 * 1.96 * np.std(fids, ddof=1))
+    assert 0.85 < width < 1.4
+    assert np.mean([low <= np.mean(fids) <= high for low, high in ends]) >= 0.8
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0, 50), (1.0, 50), (0.98, 100), (0.5, 1000)])
+def test_intervals_of_shares_hold_the_share_and_have_a_width(share: float, count: int) -> None:
+    low, high = share_interval(share, count, 0.95)
+    assert 0 <= low <= share <= high <= 1
+    assert 0.9 / count < high - low < 4 / count**0.5

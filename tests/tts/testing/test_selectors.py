@@ -39,8 +39,8 @@ def sorts_in_place(context: SelectionContext) -> Tensor:
     return best(context)
 
 
-def second_best(context: SelectionContext) -> Tensor:
-    return context.scores.topk(2, dim=1).indices[:, 1]
+def third_best(context: SelectionContext) -> Tensor:
+    return context.scores.topk(3, dim=1).indices[:, 2]
 
 
 def best_of_the_batch(context: SelectionContext) -> Tensor:
@@ -64,13 +64,13 @@ def only_one_highest(context: SelectionContext) -> Tensor:
 
 RULES: dict[Rule, tuple[str, ...]] = {
     lambda c: torch.randint(c.scores.shape[1], (len(c.scores),)): ("global random generator", "torch"),
-    lambda c: best(c) + 1: ("must be from 0 to 0", "1 candidates with different scores"),
-    lambda c: best(c) - 1: ("must be from 0 to 0", "from -1 to -1"),
+    lambda c: best(c) + 1: ("must be from 0 to", "candidates with different scores"),
+    lambda c: best(c) - 1: ("must be from 0 to", "from -1 to"),
     lambda c: best(c).int(): ("must be a int64 tensor of shape (4,)", "got int32"),
     lambda c: best(c)[:, None]: ("int64 tensor of shape (4,)", "shape (4, 1)"),
     lambda c: None: ("int64 tensor", "got NoneType"),
     sorts_in_place: ("select must not change its arguments", "it changed scores"),
-    second_best: ("must choose among 1 candidates", "raised RuntimeError"),
+    third_best: ("must choose among 2 candidates", "raised RuntimeError"),
     best_of_the_batch: ("the choice of an image must not depend on the rest of the batch",),
     remembers(): ("the same context must give the same choice", "chance is context.uniforms"),
     only_one_highest: ("some equal scores", "int64 tensor of shape (4,)"),
@@ -95,6 +95,11 @@ def test_a_selector_that_needs_no_scores_works_without(broken: Broken) -> None:
     with broken("selector mine", "without scores (needs_scores is False, so they are NaN)"):
         check_selector(Chooses(above, needs_scores=False))
     check_selector(Chooses(lambda context: context.uniforms.argmin(dim=1), needs_scores=False))
+
+
+def test_one_candidate_is_no_choice() -> None:
+    """The search asks no selector then, so the check does not either."""
+    check_selector(Chooses(lambda context: context.scores.topk(2, dim=1).indices[:, 1]))
 
 
 def test_tokens_and_maps_may_be_looked_at() -> None:

@@ -67,7 +67,8 @@ def _overview(record: Record, anchors: Anchors) -> Section:
         (str(scale), number(a), number(b)) for scale, a, b in zip(scales, loss, accuracy, strict=False)
     )
     table = Table("Held-out pairs of the kept epoch, by scale", ("Scale", "Loss", "Accuracy"), rows)
-    return Section(anchors.name("Held-out figures"), "Held-out figures", (Tiles(tiles), table))
+    notes = tuple(Note(f"Warning: {text}.") for text in record.values.get("warnings") or ())
+    return Section(anchors.name("Held-out figures"), "Held-out figures", (Tiles(tiles), *notes, table))
 
 
 def _pictures(folder: Path, record: Record, anchors: Anchors) -> Section:

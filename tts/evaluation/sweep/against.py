@@ -29,7 +29,7 @@ COMPARED = (*(name for name in FIGURES if name != "images"), "trace_term", "seco
 class Difference:
     """This minus the other: mean over seed sets, sample standard deviation, and t interval of the mean.
 
-    The last three are ``None`` for one seed set.
+    ``spread`` is ``None`` for one seed set, the interval for fewer than three or equal differences.
     """
 
     mean: float
@@ -41,10 +41,11 @@ class Difference:
     @staticmethod
     def of(values: Sequence[float]) -> Difference:
         """From the differences of the seed sets."""
-        if len(values) < 2:
-            return Difference(values[0])
         found = paired_interval(values)
-        return Difference(found.mean, statistics.stdev(values), found.low, found.high, found.confidence)
+        mean, spread = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+        if found is None:
+            return Difference(mean, spread)
+        return Difference(mean, spread, found.low, found.high, found.confidence)
 
 
 @dataclass(frozen=True)

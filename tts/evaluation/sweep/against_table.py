@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tts.evaluation.paired import FEWEST
 from tts.evaluation.sweep.against import Comparison, Difference
 from tts.evaluation.sweep.measures import (
     ACCURACY,
@@ -19,7 +20,7 @@ from tts.evaluation.sweep.tables import NOTHING, Column, Table, make_table
 
 
 def comparison_table(found: Comparison) -> Table:
-    """A row a pair: the difference of each figure, with its 95 % interval where there are several sets."""
+    """A row a pair: the difference of each figure, with its 95 % interval where there are enough sets."""
     names = Names(found.title)
     measures = (names.fid, names.sfid, INCEPTION, ACCURACY, PRECISION, RECALL, VARIANCE, SECONDS)
     columns = [
@@ -31,8 +32,8 @@ def comparison_table(found: Comparison) -> Table:
     apart = "; ".join(f"{name} {a} against {b}" for name, (a, b) in found.apart.items())
     caption = (
         "Differences (this minus the other) of pairs of points with the same noise: mean over the common seed"
-        " sets [95 % interval of the mean by Student's t]. Seconds are those of the measuring processes."
-        + (f" The sweeps differ in {apart}." if apart else "")
+        f" sets [95 % interval of the mean by Student's t, from {FEWEST} sets on]. Seconds are those of the"
+        " measuring processes." + (f" The sweeps differ in {apart}." if apart else "")
     )
     title = f"Against {found.other}"
     return make_table(f"against-{found.name}", title, caption, None, columns, heads=3)

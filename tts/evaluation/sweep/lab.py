@@ -23,9 +23,10 @@ from tts.evaluation.cost import Cost, CostCounter
 from tts.evaluation.features import FeatureExtractor, Features, check_features
 from tts.evaluation.figures import Figures, MetricOptions, Reference
 from tts.fitting import Fit
+from tts.images import Pixels
 from tts.interfaces import BackboneInfo
 from tts.io import to_uint8
-from tts.outputs import NpzWriter, Pixels
+from tts.outputs import NpzWriter
 from tts.pipeline import Generator, Item, default_batch
 from tts.resolve import build_features, torch_device
 from tts.sample_config import SampleConfig

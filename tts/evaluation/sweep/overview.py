@@ -7,6 +7,7 @@ from dataclasses import replace
 from tts.evaluation.sweep.curves import Curves
 from tts.evaluation.sweep.measures import (
     ACCURACY,
+    ARROWS,
     DECODER_CALLS,
     INCEPTION,
     JUDGED,
@@ -39,15 +40,20 @@ def overview(results: Results) -> Table:
     columns = [
         Column("POINT", tuple(point.label for point in points)),
         Column("SETS", tuple(str(len(point.sets)) for point in points)),
-        *(replace(Column.of(measure, points), title=title) for title, measure in measures),
+        *(replace(Column.of(measure, points), title=_headed(title, measure)) for title, measure in measures),
         *(_counts(title, measure, points) for title, measure in counts),
     ]
     caption = (
-        f"Means over seed sets of {results.images} images, ± sample standard deviation. S/1000: seconds for"
+        f"Means over seed sets of {results.images} images, ± sample standard deviation; ↓ lower is better,"
+        " ↑ higher. S/1000: seconds for"
         " 1 000 images; PASSES, SCORED, DECODED, JUDGED: transformer passes, maps scored, images decoded and"
         " images judged for one image."
     )
     return make_table("overview", "All points", caption, None, columns, heads=2)
+
+
+def _headed(title: str, measure: Measure) -> str:
+    return f"{title} {ARROWS[measure.better]}" if measure.better else title
 
 
 def timings(results: Results) -> Table:

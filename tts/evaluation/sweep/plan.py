@@ -57,7 +57,7 @@ def make_plan(config: SweepConfig, lab: Lab) -> Plan:
         found |= judges(point.setting, generator)
         auto = lab.facts(point.config).automatic
         taken = config.base.scorer == "auto" and point.setting.scorer == auto.text
-        said |= dict.fromkeys(remarks(generator, auto.note if taken else None))
+        said |= dict.fromkeys(remarks(point.config, generator, auto.note if taken else None))
     said |= dict.fromkeys(note for grid in grids for note in _idle(config.base, grid, lab))
     classes = lab.facts(config.base).info.classes
     if config.images % classes:

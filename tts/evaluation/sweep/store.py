@@ -16,8 +16,9 @@ from tts.evaluation.sweep.lab import Measured
 from tts.evaluation.sweep.names import Name
 from tts.evaluation.sweep.point import Setting
 from tts.evaluation.sweep.record import SetRecord, SweepRecord
+from tts.images import Pixels
 from tts.io import make_folder, read_json, save_png, write_json
-from tts.outputs import RECORD, Pixels
+from tts.outputs import RECORD
 
 SWEEP, POINTS, POINT, STRIP_FILE = "sweep.json", "points", "point.json", "images.png"
 

@@ -31,7 +31,7 @@ from tts.evaluation.sweep.shift import Say
 from tts.evaluation.sweep.store import Named, Store
 from tts.evaluation.sweep.timed import Load, Timing, write_timing
 from tts.fitting import Fit
-from tts.outputs import Pixels
+from tts.images import Pixels
 from tts.pipeline import Generator, Item
 from tts.runinfo import environment
 from tts.sample_config import SampleConfig

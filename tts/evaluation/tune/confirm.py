@@ -133,7 +133,7 @@ def judge(trial: Trial, objective: Objective) -> Finding:
     winner = values[trial.winner]
     baseline = min(trial.baselines, key=lambda arm: objective.badness(sum(values[arm])))
     differences = [a - b for a, b in zip(winner, values[baseline], strict=True)]
-    interval = paired_interval(differences, CONFIDENCE) if len(sets) > 1 else None
+    interval = paired_interval(differences, CONFIDENCE)
     margin = MARGIN * abs(sum(values[baseline])) / max(1, len(sets))
     seconds = [sum(row.cost.seconds for row in trial.column(arm)) for arm in (trial.winner, baseline)]
     return Finding(

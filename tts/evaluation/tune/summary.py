@@ -54,8 +54,12 @@ class Summary:
     def verdict(self) -> str:
         """The finding in a sentence."""
         finding, interval = self.finding, self.finding.difference
-        if interval is None or len(finding.sets) < SETS:
+        if len(finding.sets) < SETS:
             return f"undecided: the time was enough for {len(finding.sets)} of {SETS} paired seed sets"
+        if interval is None:
+            return (
+                f"undecided: {finding.winner.label}: the same difference in all sets, so no interval; {MORE}"
+            )
         factor, name = self.measure.factor, f"{self.measure.name} {self.measure.unit}".strip()
         ends = [end * factor for end in (interval.mean, interval.low, interval.high)]
         decimals = max(3, decimals_for(self.measure, ends[1:])) if factor == 1 else 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 import pytest
@@ -40,23 +41,36 @@ def test_a_sweep_against_itself_differs_in_nothing(full_sweep: Any) -> None:
     for pair in found.pairs:
         assert pair.seed_sets == (0, 1, 2)
         for one in pair.differences.values():
-            assert (one.mean, one.spread, one.low, one.high) == (0, 0, 0, 0)
+            assert (one.mean, one.spread, one.low, one.high) == (0, 0, None, None)
 
 
 def test_differences_are_paired_over_common_seed_sets(sweep: Any, make: Any) -> None:
-    sweep.add(0, 1, 2, change=lambda figures: replace(figures, fid=figures.fid**2))
+    sweep.add(0, 1, 2, 3, change=lambda figures: replace(figures, fid=figures.fid**2))
     other = make("other")
-    other.add(1, 2, 3)
+    other.add(1, 2, 3, 4)
     found = compare(sweep.write(), str(other.write())).pairs[0]
-    assert found.seed_sets == (1, 2)
-    theirs = [other.points["point-0"]["sets"][n]["figures"]["fid"] for n in "12"]
+    assert found.seed_sets == (1, 2, 3)
+    theirs = [other.points["point-0"]["sets"][n]["figures"]["fid"] for n in "123"]
     values = [fid**2 - fid for fid in theirs]
     expected = paired_interval(values)
     one = found.differences["fid"]
-    assert one.mean == pytest.approx(sum(values) / 2)
+    assert expected is not None
+    assert one.mean == pytest.approx(sum(values) / 3)
     assert (one.low, one.high) == pytest.approx((expected.low, expected.high))
-    assert one.spread == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert one.spread == pytest.approx(stdev(values))
     assert found.differences["seconds_per_1000"].mean == 0
+
+
+def test_two_common_sets_give_a_difference_without_an_interval(sweep: Any, make: Any) -> None:
+    other = make("other")
+    sweep.add(0, 1, change=lambda figures: replace(figures, fid=figures.fid**2))
+    other.add(0, 1)
+    found = compare(sweep.write(), str(other.write()))
+    one = found.pairs[0].differences["fid"]
+    assert one.spread is not None
+    assert one.spread > 0
+    assert one.low is one.high is one.confidence is None
+    assert "[" not in comparison_table(found).rows[0][3]
 
 
 def test_one_common_set_gives_a_difference_without_an_interval(sweep: Any, make: Any) -> None:
