@@ -16,8 +16,8 @@ from tts.contents import check_tensors, sha256_file
 from tts.engine.folder import RunFolder
 from tts.engine.shards import Rows, read_shard
 from tts.errors import CheckpointError
-from tts.images import read_image
-from tts.outputs import IMAGES, Pixels, image_path
+from tts.images import Pixels, read_image
+from tts.outputs import IMAGES, image_path
 from tts.pipeline import Item
 
 PIXELS = "pixels"
