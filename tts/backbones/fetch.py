@@ -103,7 +103,9 @@ def _download(repo: str, name: str, again: bool) -> Path:
     try:
         _check_network(repo, name)
         return Path(hf_hub_download(repo, name, etag_timeout=TIMEOUT, force_download=again))
-    except (LocalEntryNotFoundError, ConnectionError, TimeoutError):
+    except (LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
+        if _status(error) in (401, 403):
+            raise RunError(_denied(repo, name, error)) from None
         where = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"cannot reach {constants.ENDPOINT}"
         raise CheckpointError(
             f"{where} and {cache_folder()} has no whole {name} of {repo}; check the network,"
@@ -118,11 +120,21 @@ def _download(repo: str, name: str, again: bool) -> Path:
         ) from error
 
 
+def _status(error: BaseException | None) -> int | None:
+    """The status of the answer that an error, or one behind it, is about."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _denied(repo: str, name: str, error: Exception) -> str:
     """What the hub's refusal means."""
     from huggingface_hub import constants
 
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status = _status(error)
     if status in (401, 403):
         return (
             f"{repo} does not give out {name} without rights ({status}): accept its licence at"
