@@ -13,6 +13,7 @@ from typer.main import get_group
 from tts.errors import TtsError, check_text
 from tts.manager import get_plugins
 from tts.owners import naming
+from tts_cli.output import echo
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 + SIGINT
 
@@ -126,4 +127,4 @@ def _one_line(message: str) -> str:
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    echo(message, file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tts_cli import options
-from tts_cli.output import print_json, print_table
+from tts_cli.output import echo, print_json, print_table
 from tts_cli.progress import loading, run_log, say_note
 from tts_cli.settings import settings_of
 
@@ -146,7 +146,7 @@ def _report(summary: SweepSummary, timed: bool, log_json: bool, as_json: bool) -
         return
     for table in tables:
         print_table(table.header, table.rows, table.caption)
-    print(f"{len(summary.results.points)} points in {summary.results.folder}")
+    echo(f"{len(summary.results.points)} points in {summary.results.folder}")
 
 
 def _json(summary: SweepSummary) -> dict[str, object]:
