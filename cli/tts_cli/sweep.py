@@ -152,11 +152,11 @@ def _report(summary: SweepSummary, timed: bool, log_json: bool, as_json: bool) -
 def _json(summary: SweepSummary) -> dict[str, object]:
     """The results, as in results.json, with the times and the comparison."""
     from tts.evaluation.sweep.reading import RESULTS
-    from tts.io import read_json
+    from tts.records import read_record
 
     folder = summary.results.folder
     comparison = None if summary.comparison is None else asdict(summary.comparison)
     asked = {"points": summary.points, "seed_sets": summary.seed_sets, "made": summary.made}
     timing = None if summary.results.timing is None else asdict(summary.results.timing)
-    results = read_json(folder / RESULTS, own=True)
+    results = read_record(folder / RESULTS, dict[str, Any], "file of results", "sweep again", own=True)
     return {"out": str(folder), **asked, "results": results, "timing": timing, "against": comparison}
