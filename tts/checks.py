@@ -87,14 +87,15 @@ def check_counts(counts: Sequence[Sequence[int]], batch: int, scales: int) -> No
         check_candidates(own)
 
 
-def check_batch(info: BackboneInfo, labels: Tensor, seeds: Tensor) -> None:
-    """Refuse labels and seeds that are no whole numbers (B,), and classes that the backbone lacks."""
+def check_batch(info: BackboneInfo, labels: Tensor, seeds: Tensor, prefix: Sequence[Tensor] = ()) -> None:
+    """Refuse labels and seeds that are no whole numbers (B,), unknown classes, and maps that do not fit."""
     check_indices(labels, info.classes, "labels")
     check_indices(seeds, None, "seeds")
     if labels.shape != seeds.shape:
         raise ShapeError(
             f"seeds must have shape {tuple(labels.shape)} as the labels, got {tuple(seeds.shape)}"
         )
+    _check_prefix(prefix, info, len(labels))
 
 
 def check_indices(values: Tensor, below: int | None, what: str) -> None:
@@ -112,7 +113,7 @@ def check_indices(values: Tensor, below: int | None, what: str) -> None:
         raise UsageError(f"{what} must be {rule}, got {low if low < 0 else high}")
 
 
-def check_prefix(prefix: Sequence[Tensor], info: BackboneInfo, batch: int) -> None:
+def _check_prefix(prefix: Sequence[Tensor], info: BackboneInfo, batch: int) -> None:
     """Refuse given token maps (B, L_k) of the first scales that do not fit the backbone."""
     if not isinstance(prefix, Sequence) or len(prefix) > info.scales:
         raise ShapeError(f"prefix must be a sequence of at most {info.scales} token maps")

@@ -16,7 +16,6 @@ from tts.checks import (
     check_floats,
     check_images,
     check_logits,
-    check_prefix,
     check_shape,
 )
 from tts.config import SearchSettings
@@ -127,8 +126,7 @@ def search(
     ``UsageError`` for labels, seeds, token maps and settings that are out of range.
     """
     info = backbone.info
-    check_batch(info, labels, seeds)
-    check_prefix(prefix, info, len(labels))
+    check_batch(info, labels, seeds, prefix)
     planned, shape = scale_groups(info, settings, labels, counts), (len(labels), info.scales)
     if scorer is None and selector.needs_scores and any(groups[-1].count > 1 for groups in planned):
         raise UsageError(f"selector {titled(selector)} needs a scorer; give one, or one candidate a scale")

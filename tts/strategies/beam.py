@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tts.checks import check_logits
+from tts.checks import check_batch, check_logits
 from tts.config import SearchSettings, parse_scales
 from tts.errors import UsageError
 from tts.interfaces import Backbone, BackboneInfo, ScaleEvent
@@ -85,6 +85,7 @@ class Beam:
         no_own_counts(counts, "beam")
         info = backbone.info
         prunes = self.options.prunes(info.scales)
+        check_batch(backbone.info, labels, seeds, prefix)
         state = backbone.begin(labels, settings.cfg)
         check_paths(state, info, "beam")
         paths = Paths(state, labels, seeds, info)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tts.checks import check_batch
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo, BackboneState
 from tts.search import SearchResult, decoded
@@ -18,7 +17,6 @@ class Paths:
     """The paths of a batch: ``count`` of them an image, with their maps, scores and choices so far."""
 
     def __init__(self, state: BackboneState, labels: Tensor, seeds: Tensor, info: BackboneInfo) -> None:
-        check_batch(info, labels, seeds)
         self.state, self.images, self.info = state, labels.shape[0], info
         self.count = 1
         self.labels, self.seeds = labels, seeds  # R
