@@ -9,7 +9,6 @@ from tts.config import check_sampling, dtype_name
 from tts.data.decode import Crop
 from tts.data.manifest import Kind
 from tts.engine.opening import Mode, check_mode
-from tts.engine.plan import SHARD_ITEMS
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo
 from tts.limits import check_numbers
@@ -74,9 +73,7 @@ class CollectConfig:
 
 def check(config: CollectConfig) -> None:
     """Refuse what is out of range before anything is loaded."""
-    check_numbers(
-        config, workers="0 decodes in the process itself", shard_items=f"the default is {SHARD_ITEMS}"
-    )
+    check_numbers(config, workers="0 decodes in the process itself")
     if config.crop not in ("center", "random"):
         raise UsageError(f"unknown crop {config.crop!r}; use center or random")
     if config.apply_orientation and not is_folder(config):

@@ -160,6 +160,8 @@ class Request:
         size = SHARD_ITEMS if shard_items is None else shard_items
         if size < 1:
             raise UsageError(f"shard-items {size} must be at least 1; the default is {SHARD_ITEMS}")
+        if size > limits.ITEMS:
+            raise UsageError(f"shard-items {limits.brief(size)} must be at most {limits.ITEMS}")
         plan = Plan(kind, plain(settings), plain(identity), size, (segment,))
         return cls(plan, items, any_size=shard_items is None)
 
