@@ -29,8 +29,6 @@ def check_comparable(samples: Features, reference: Reference, options: MetricOpt
     for name, part in (("pooled features", samples.pool), ("spatial features", samples.spatial)):
         if part is not None:
             check_matrix(part, f"{name} of the samples")
-    if samples.labels is not None:
-        check_indices(samples.labels, None, "labels")
     if len(samples) < 2:
         raise UsageError(f"figures need at least 2 images, got {len(samples)}; generate more")
     _check_finite(samples, "samples")
@@ -43,6 +41,8 @@ def check_comparable(samples: Features, reference: Reference, options: MetricOpt
     for name, part in (("labels", samples.labels), ("logits", samples.logits), ("spatial", samples.spatial)):
         if part is not None and len(part) != len(samples):
             raise ShapeError(f"{len(samples)} images have {len(part)} rows of {name}, expected one each")
+    if samples.labels is not None:
+        check_indices(samples.labels, None, "labels")
 
 
 def doubts(samples: Features, reference: Reference, options: MetricOptions) -> Iterator[str]:
