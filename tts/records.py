@@ -45,7 +45,7 @@ def read_record(
     """
     data = _content(Path(path), what, remedy)
     found = parse_record(data, kind, str(path), what, remedy, tag)
-    check_seal(path, data, msgspec.json.decode(data), own)
+    check_seal(path, data, parse_record(data, object, str(path), what, remedy), own)
     if isinstance(found, dict):
         found.pop(SEAL, None)
     return found
