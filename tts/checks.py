@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tts.errors import RunError, ShapeError
+from tts.config import check_candidates
+from tts.errors import RunError, ShapeError, UsageError
 from tts.interfaces import BackboneInfo
 from tts.owners import titled
 
@@ -73,10 +74,73 @@ def _dtype(tensor: Tensor) -> str:
 
 
 def check_counts(counts: Sequence[Sequence[int]], batch: int, scales: int) -> None:
-    """Refuse numbers of candidates (B, K) of another shape, or below one."""
+    """Refuse numbers of candidates (B, K) of another shape, below one, or above all bounds."""
+    if not isinstance(counts, Sequence) or not all(isinstance(own, Sequence) for own in counts):
+        raise ShapeError(
+            f"numbers of candidates must be sequences of shape {(batch, scales)}, got {counts!r:.80}"
+        )
     lengths = {len(own) for own in counts}
     if len(counts) != batch or not lengths <= {scales}:
         got = f"({len(counts)}, {' or '.join(map(str, sorted(lengths)))})"
         raise ShapeError(f"numbers of candidates must have shape {(batch, scales)}, got {got}")
-    if any(count < 1 for own in counts for count in own):
-        raise ShapeError("numbers of candidates must be at least 1; 1 switches selection off")
+    for own in set(map(tuple, counts)):
+        check_candidates(own)
+
+
+def check_batch(info: BackboneInfo, labels: Tensor, seeds: Tensor, prefix: Sequence[Tensor] = ()) -> None:
+    """Refuse labels and seeds that are no whole numbers (B,), unknown classes, and maps that do not fit."""
+    check_indices(labels, info.classes, "labels")
+    check_indices(seeds, None, "seeds")
+    if labels.shape != seeds.shape:
+        raise ShapeError(
+            f"seeds must have shape {tuple(labels.shape)} as the labels, got {tuple(seeds.shape)}"
+        )
+    _check_prefix(prefix, info, len(labels))
+
+
+def check_indices(values: Tensor, below: int | None, what: str) -> None:
+    """Refuse what is no tensor (N,) of whole numbers from 0 to under ``below``."""
+    if not isinstance(values, Tensor):
+        raise ShapeError(f"{what} must be a tensor of whole numbers (N,), got {type(values).__name__}")
+    if values.ndim != 1 or values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        got = f"{_dtype(values)} {tuple(values.shape)}"
+        raise ShapeError(f"{what} must be whole numbers of shape (N,), got {got}")
+    if not len(values):
+        return
+    low, high = (int(value) for value in values.aminmax())
+    if low < 0 or (below is not None and high >= below):
+        rule = "at least 0" if below is None else f"from 0 to {below - 1}"
+        raise UsageError(f"{what} must be {rule}, got {low if low < 0 else high}")
+
+
+def _check_prefix(prefix: Sequence[Tensor], info: BackboneInfo, batch: int) -> None:
+    """Refuse given token maps (B, L_k) of the first scales that do not fit the backbone."""
+    if not isinstance(prefix, Sequence) or len(prefix) > info.scales:
+        raise ShapeError(f"prefix must be a sequence of at most {info.scales} token maps")
+    for scale, tokens in enumerate(prefix):
+        what = f"prefix of scale {scale + 1}"
+        check_shape(tokens, (batch, info.lengths[scale]), what)
+        check_indices(tokens.flatten(), info.codebook_size, what)
+
+
+def check_matrix(values: Tensor, what: str) -> None:
+    """Refuse what is no tensor (N, D) of floating-point numbers."""
+    if not isinstance(values, Tensor):
+        raise ShapeError(f"{what} must be a tensor (N, D), got {type(values).__name__}")
+    if values.ndim != 2 or not values.is_floating_point():
+        got = f"{_dtype(values)} {tuple(values.shape)}"
+        raise ShapeError(f"{what} must be floating-point numbers of shape (N, D), got {got}")
+
+
+def check_numbers_in(values: Tensor, what: str) -> None:
+    """Refuse NaN in a matrix (N, D)."""
+    check_matrix(values, what)
+    if bool(values.isnan().any()):
+        raise UsageError(f"{what} hold NaN; check the images and the extractor's weights")
+
+
+def check_labels(labels: Tensor, images: int) -> None:
+    """Refuse labels that are not one whole number for each image."""
+    check_indices(labels, None, "labels")
+    if len(labels) != images:
+        raise ShapeError(f"labels must have shape ({images},), got {tuple(labels.shape)}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tts.errors import UsageError
+from tts.limits import CANDIDATES, SCALES, SIDE, brief, check_number, whole
 from tts.noise_streams import Stream
 from tts.specs import BackboneOptions, BackboneSpec, Guidance, Schedule
 
@@ -28,7 +29,7 @@ DTYPE_NAMES = {
 }
 """Types of weights and activations, each with what else it is called."""
 
-MAX_VALUES = 10_000_000
+MAX_VALUES = 1_000_000
 """More numbers than this in one range are a slip of the finger."""
 
 
@@ -56,6 +57,16 @@ class SearchSettings:
     sampler: str = EXACT
     compiled: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse values that no search can be made with."""
+        check_candidates(self.candidates)
+        for name in ("cfg", "top_k", "top_p", "chunk"):
+            check_number(name, getattr(self, name))
+        for name in ("chunk_bytes", "whole_images"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} {getattr(self, name)} must be at least 1")
+        check_sampler(self.sampler)
+
 
 def dtype_name(text: str, what: str = "dtype") -> str:
     """The name of a type in ``DTYPE_NAMES``, however it is written: ``bf16``, ``torch.float16``, ``FP32``."""
@@ -74,6 +85,20 @@ class Choices:
     guidance: str | None = None
     sample_all_scales: bool = False
     part: str | None = None
+
+
+def check_candidates(candidates: Sequence[int]) -> None:
+    """Refuse what are no numbers of candidates m_1..m_K."""
+    if not isinstance(candidates, tuple | list):
+        raise UsageError(
+            f"candidates must be a number for each scale, like (1, 8, 8, 8), got {candidates!r:.80}"
+        )
+    for count in candidates:
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= CANDIDATES:
+            raise UsageError(
+                f"candidates must be whole numbers from 1 to {CANDIDATES}, got {brief(count)};"
+                " 1 switches selection off"
+            )
 
 
 def choose_options(spec: BackboneSpec, choices: Choices) -> BackboneOptions:
@@ -131,17 +156,19 @@ def parse_range(text: str, what: str, below: int | None = None) -> tuple[int, ..
     values: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"{what} {text!r} is not a list of whole numbers; write it like 0-9,12")
-        low, high = int(first), int(last) if dash else int(first)
+        low, high = whole(first), whole(last if dash else first)
+        if low is None or high is None:
+            raise UsageError(f"{what} {brief(text)!r} is not a list of whole numbers; write it like 0-9,12")
         if high < low:
             raise UsageError(f"{what} {part!r} runs backwards; write {high}-{low}")
         if high >= 2**63:
-            raise UsageError(f"{what} {high} is too large; it must be below 2^63")
+            raise UsageError(f"{what} {brief(part)} is too large; it must be below 2^63")
         if below is not None and high >= below:
             raise UsageError(f"{what} {high} is out of range; this backbone has 0 to {below - 1}")
-        if high - low >= MAX_VALUES:
-            raise UsageError(f"{what} {part!r} names {high - low + 1} numbers; {MAX_VALUES} are the most")
+        if len(values) + high - low >= MAX_VALUES:
+            raise UsageError(
+                f"{what} {brief(part)!r} names {high - low + 1} numbers; {MAX_VALUES} in all are the most"
+            )
         values.extend(range(low, high + 1))
     if len(set(values)) != len(values):
         raise UsageError(f"{what} {text!r} names a number twice; name each once")
@@ -156,10 +183,13 @@ def plan_candidates(
     One number M gives M candidates at scales ``start_scale`` (2) to ``end_scale`` (the last) and one
     elsewhere (the paper's M and ST, section 4).
     """
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) >= 1 for part in parts):
-        raise UsageError(f"candidates {text!r} must be whole numbers of at least 1; 1 switches selection off")
-    numbers = tuple(int(part) for part in parts)
+    numbers = tuple(whole(part) or 0 for part in text.split(","))
+    if min(numbers) < 1:
+        raise UsageError(
+            f"candidates {brief(text)!r} must be whole numbers of at least 1; 1 switches selection off"
+        )
+    if max(numbers) > CANDIDATES:
+        raise UsageError(f"candidates {brief(text)!r} must be at most {CANDIDATES}")
     if len(numbers) > 1:
         if len(numbers) != scales:
             raise UsageError(
@@ -182,18 +212,22 @@ def plan_candidates(
 
 def parse_whole_images(text: str) -> int:
     """N of best-of-N from ``--candidates``."""
-    if not text.strip().isdecimal() or int(text) < 1:
+    number = whole(text)
+    if not number:
         raise UsageError(
-            f"candidates {text!r} must be one whole number of at least 1 with --strategy {BEST_OF_N}:"
+            f"candidates {brief(text)!r} must be one whole number of at least 1 with --strategy {BEST_OF_N}:"
             " the images to choose from"
         )
-    return int(text)
+    if number > CANDIDATES:
+        raise UsageError(f"candidates {brief(text)!r} must be at most {CANDIDATES}")
+    return number
 
 
 def parse_scales(text: str, scales: int) -> tuple[int, ...]:
     """Zero-based scale indices from text counting from 1: ``2-`` (from the second on), ``2-5``, ``1,3``."""
-    if text.endswith("-") and text[:-1].isdecimal():
-        text += str(max(scales, int(text[:-1])))
+    first = whole(text[:-1]) if text.endswith("-") else None
+    if first is not None:
+        text += str(max(scales, first))
     chosen = parse_range(text, "scale")
     for scale in chosen:
         if not 1 <= scale <= scales:
@@ -207,11 +241,12 @@ def parse_schedule(
     """Sides of the scales from text like ``1,2,3,4``, or from the name of a schedule."""
     if named and text.strip() in named:
         return named[text.strip()]
-    parts = text.split(",")
-    if len(parts) < 2 or not all(part.strip().isdecimal() for part in parts):
+    sides = tuple(side for part in text.split(",") if (side := whole(part)) is not None)
+    if len(sides) < 2 or len(sides) <= text.count(","):
         names = f", or a name: {', '.join(named)}" if named else ""
-        raise UsageError(f"schedule {text!r} must be increasing sides from 1, like 1,2,3,4{names}")
-    sides = tuple(int(part) for part in parts)
+        raise UsageError(f"schedule {brief(text)!r} must be increasing sides from 1, like 1,2,3,4{names}")
+    if max(sides) > SIDE or len(sides) > SCALES:
+        raise UsageError(f"schedule {brief(text)!r} must have sides of at most {SIDE} and {SCALES} scales")
     check_schedule(sides, limit)
     return sides
 

@@ -61,7 +61,7 @@ def reason(error: BaseException) -> str:
     """What an exception says, in one line that starts in lower case and has no full stop."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = " ".join((text or type(error).__name__).split()).rstrip(".")
-    return line[:1].lower() + line[1:]
+    return line if line[1:2].isupper() else line[:1].lower() + line[1:]
 
 
 def check_text(path: str | os.PathLike[str]) -> None:

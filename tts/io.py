@@ -27,9 +27,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tts.contents import BLANK, DIGEST, check_seal, check_tensors, seal_tensors, sealed
+from tts.contents import BLANK, DIGEST, check_tensors, seal_tensors, sealed
 from tts.contents import sha256_file as sha256_file
 from tts.errors import CheckpointError, RunError, ShapeError, UsageError, check_text, reason
+from tts.records import encode_lines, read_record
 
 Uint8Rule = Literal["truncate", "round"]
 UINT8_RULES = ("truncate", "round")
@@ -85,22 +86,14 @@ def make_folder(folder: Path) -> None:
 
 def write_json(path: Path | str, obj: object, seal: bool = True) -> None:
     """Write ``obj`` as indented JSON, an object with its checksum unless people may edit it."""
-    text = (json.dumps(obj, indent=2, ensure_ascii=False) + "\n").encode()
+    text = encode_lines(obj).encode()
     with atomic_path(path) as temporary:
         temporary.write_bytes(sealed(text) if seal else text)
 
 
 def read_json(path: Path | str, own: bool = False) -> Any:
     """Read a JSON file, whose checksum must match; the toolkit's ``own`` must have one."""
-    try:
-        text = Path(path).read_bytes()
-        content = json.loads(text)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON ({reason(error)}); write the file again") from error
-    check_seal(path, text, content, own)
-    return content
+    return read_record(path, object, "record", "write the file again", own=own)
 
 
 def save_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -202,7 +195,7 @@ def _opened(path: Path | str) -> Iterator[Any]:
             yield file
     except OSError as error:
         raise _unreadable(path, error) from error
-    except SafetensorError as error:
+    except (SafetensorError, OverflowError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a complete safetensors file ({reason(error)}); fetch or write it again"
         ) from error
@@ -239,8 +232,12 @@ def to_uint8(images: Tensor, rule: Uint8Rule | str) -> NDArray[np.uint8]:
     """
     if rule not in UINT8_RULES:
         raise UsageError(f"unknown uint8 rule {rule!r}; use truncate or round")
+    if not isinstance(images, Tensor):
+        raise ShapeError(f"images must be a tensor (N, 3, H, W), got {type(images).__name__}")
     if images.ndim != 4 or images.shape[1] != 3:
         raise ShapeError(f"images have shape {tuple(images.shape)}, expected (N, 3, H, W)")
+    if not images.is_floating_point():
+        raise ShapeError(f"images are {images.dtype}, expected floating-point numbers in [0, 1]")
     scaled = images.detach().float().clamp(0.0, 1.0) * 255.0
     if bool(scaled.isnan().any()):
         raise RunError("images contain NaN, pixels must be numbers in [0, 1]; try again with float32")

@@ -5,17 +5,21 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import IO, Annotated, Any, TypeVar
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from tts import limits
 from tts.errors import CheckpointError
 from tts.images import Pixels
-from tts.io import atomic_path, read_json
+from tts.io import atomic_path
 from tts.pipeline import Item
+from tts.records import read_record
 from tts.tiles import tiled
 
 RECORD = "run.json"
@@ -34,24 +38,51 @@ def image_path(folder: Path, item: Item) -> Path:
     return folder / IMAGES / f"{item.label:04d}" / f"{item.seed:06d}.png"
 
 
+@dataclass(frozen=True)
+class RunTiming:
+    """Seconds that ``images`` images took to generate, summed over processes and over extensions."""
+
+    generate_seconds: Annotated[float, Meta(ge=0)]
+    images: limits.Count
+    images_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class _Backbone:
+    family: str | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What later commands need of ``run.json``; ``plan`` is the id of the plan that it stands for."""
+
+    timing: RunTiming
+    plan: str | None = None
+    backbone: _Backbone = _Backbone()
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def read_run(folder: Path) -> RunRecord:
+    """The record of a finished run of ``tts sample``."""
+    return read_record(
+        folder / RECORD,
+        RunRecord,
+        "record of 'tts sample'",
+        "mend the run with 'tts data verify --repair'",
+        own=True,
+    )
+
+
 def recorded_speed(folder: Path) -> float | None:
     """Images per second of one process, as the run recorded them; ``None`` without a record."""
-    if not (folder / RECORD).is_file():
-        return None
-    try:
-        speed: float | None = read_json(folder / RECORD, own=True)["timing"]["images_per_second"]
-        return speed
-    except (KeyError, TypeError):
-        raise CheckpointError(
-            f"{folder / RECORD} is no record of 'tts sample'; give its output folder"
-        ) from None
+    return read_run(folder).timing.images_per_second if (folder / RECORD).is_file() else None
 
 
 def recorded_family(folder: Path) -> str | None:
     """The family of the backbone that made a run, where its record names one."""
     try:
-        return str(read_json(folder / RECORD, own=True)["backbone"]["family"])
-    except (CheckpointError, KeyError, TypeError):
+        return read_run(folder).backbone.family
+    except CheckpointError:
         return None
 
 
@@ -59,9 +90,7 @@ def recorded_files(folder: Path) -> dict[str, str]:
     """SHA-256 of the files that a run's record names; none without a record."""
     if not (folder / RECORD).is_file():
         return {}
-    record = read_json(folder / RECORD, own=True)
-    files = record.get("files") if isinstance(record, dict) else None
-    return {str(name): str(digest) for name, digest in files.items()} if isinstance(files, dict) else {}
+    return read_run(folder).files
 
 
 class ImagesWriter:

@@ -22,9 +22,9 @@ from tts.engine.folder import RunFolder, recorded_plan
 from tts.engine.plan import PLAN_FILE, Plan
 from tts.errors import CheckpointError, RunError, UsageError
 from tts.images import Pixels
-from tts.io import ensure_writable_dir, read_json
+from tts.io import ensure_writable_dir
 from tts.locks import sole_writer
-from tts.outputs import NPZ, RECORD, NpzWriter, recorded_family
+from tts.outputs import NPZ, RECORD, NpzWriter, read_run, recorded_family
 from tts.pipeline import Item
 from tts.run_images import RunImage, check_listed, checked_shards, damaged, images_of, items_of
 from tts.sample_job import LAYOUT
@@ -127,7 +127,7 @@ def finished_run(folder: Path) -> RunFolder:
     """The run of a folder, which must be finished."""
     run = sample_run(folder)
     if (folder / RECORD).is_file():
-        read_json(folder / RECORD, own=True)
+        read_run(folder)
     if recorded_plan(folder, LAYOUT) != run.plan.id:
         raise UsageError(
             f"{folder} is unfinished (no {RECORD} of all its images); see 'tts data info {folder}' for the"

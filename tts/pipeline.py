@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from tts import limits
 from tts.checks import check_counts, check_result
 from tts.config import SearchSettings
 from tts.errors import UsageError
@@ -116,6 +117,7 @@ class Generator:
 
 def cross_items(labels: Sequence[int], seeds: Sequence[int]) -> list[Item]:
     """Every label with every seed, label by label. Images of one seed share noise across labels."""
+    _check_total(len(labels), len(seeds))
     return [Item(label, seed) for label in labels for seed in seeds]
 
 
@@ -124,7 +126,16 @@ def distinct_items(labels: Sequence[int], per_class: int, classes: int) -> list[
 
     More images a class add items and change none.
     """
+    _check_total(len(labels), per_class)
     return [Item(label, i * classes + label) for label in labels for i in range(per_class)]
+
+
+def _check_total(labels: int, each: int) -> None:
+    """Refuse more images than a run can have, before there is a list of them."""
+    if labels * each > limits.ITEMS:
+        raise UsageError(
+            f"{labels} labels with {each} images each are more than {limits.ITEMS} images; make several runs"
+        )
 
 
 def default_batch(tokens: int) -> int:

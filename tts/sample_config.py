@@ -24,6 +24,7 @@ from tts.engine.opening import Mode, check_mode
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import BackboneInfo
 from tts.io import UINT8_RULES, load_tensors
+from tts.limits import check_numbers
 from tts.pipeline import Item, Prefix, cross_items, distinct_items
 from tts.specs import IMAGES
 from tts.strategies.choose import find_strategy
@@ -164,10 +165,7 @@ def check_output(config: SampleConfig) -> None:
     check_sampler(config.sampler, config.compile_parts)
     if config.uint8 not in (None, *UINT8_RULES):
         raise UsageError(f"unknown uint8 rule {config.uint8!r}; use {' or '.join(UINT8_RULES)}")
-    for name in ("batch_size", "chunk", "score_memory", "per_class"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise UsageError(f"{name.replace('_', '-')} {value} must be at least 1")
+    check_numbers(config)
     check_mode(config.mode, config.shard)
     if config.extend and config.from_tokens is not None:
         raise UsageError("--extend does not go with --from-tokens: its images are the rows of the file")
@@ -182,6 +180,7 @@ def search_settings(config: SampleConfig, info: BackboneInfo) -> SearchSettings:
     top_k = defaults.top_k if config.top_k is None else config.top_k
     top_p = defaults.top_p if config.top_p is None else config.top_p
     check_sampling(cfg, top_k, top_p, info.guidance)
+    check_numbers(config)
     check_sampler(config.sampler, config.compile_parts)
     if find_strategy(config.strategy).counts == IMAGES:
         candidates, whole_images = (1,) * info.scales, parse_whole_images(config.candidates)
@@ -267,6 +266,14 @@ def _plan_from_tokens(config: SampleConfig, info: BackboneInfo) -> tuple[list[It
     if not {"tokens", "labels", "seeds"} <= set(tensors) or metadata.get("schedule", schedule) != schedule:
         raise CheckpointError(
             f"{file} holds no token maps of schedule {schedule}; write it with --save-tokens"
+        )
+    seeds = tensors["seeds"]
+    if any(tensors[name].is_floating_point() for name in ("tokens", "labels", "seeds")) or (
+        seeds.numel() and int(seeds.min()) < 0
+    ):
+        raise CheckpointError(
+            f"{file} holds tokens, labels or seeds that are no whole numbers of at least 0;"
+            " write it with --save-tokens"
         )
     tokens, labels = tensors["tokens"].long(), tensors["labels"].tolist()
     counts = {len(labels), len(tensors["seeds"])}

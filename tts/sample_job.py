@@ -21,14 +21,13 @@ from tts.images import Pixels
 from tts.io import (
     make_folder,
     map_tensors,
-    read_json,
     save_png,
     save_tensors,
     sha256_file,
     to_uint8,
     write_json,
 )
-from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, image_path
+from tts.outputs import GRID, IMAGES, NPZ, RECORD, TOKENS, TRACE, Grid, NpzWriter, image_path, read_run
 from tts.pipeline import Batch, Generator, Item, Prefix
 from tts.run_images import PIXELS, PNG, checked_shards, images_of, png_digests
 
@@ -177,9 +176,9 @@ def _timing(run: RunFolder, timing: Timing, batch: int) -> dict[str, Any]:
     """Seconds of generation, summed over processes and with those of the run that this one extends."""
     seconds, images = timing.seconds, timing.items
     if (run.path / RECORD).is_file():
-        with suppress(CheckpointError, KeyError, TypeError):  # a damaged record is only written anew
-            before = read_json(run.path / RECORD)["timing"]
-            seconds, images = seconds + before["generate_seconds"], images + before["images"]
+        with suppress(CheckpointError):  # a damaged record is only written anew
+            before = read_run(run.path).timing
+            seconds, images = seconds + before.generate_seconds, images + before.images
     return {
         "generate_seconds": seconds,
         "images": images,

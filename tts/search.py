@@ -10,9 +10,16 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from tts.checks import check_counts, check_floats, check_images, check_logits, check_shape
+from tts.checks import (
+    check_batch,
+    check_counts,
+    check_floats,
+    check_images,
+    check_logits,
+    check_shape,
+)
 from tts.config import SearchSettings
-from tts.errors import ScoreError, ShapeError
+from tts.errors import ScoreError, ShapeError, UsageError
 from tts.fast.compiling import compiled_mix
 from tts.groups import EVERY, Group, grouped, portions, unscored
 from tts.interfaces import (
@@ -75,10 +82,14 @@ def effective_candidates(
 
     ``candidates`` are those of one image, if they are not the settings'.
     """
+    counts = candidates or settings.candidates
+    if len(counts) != info.scales:
+        raise UsageError(
+            f"candidates must be a number for each of the {info.scales} scales, got {tuple(counts)!r:.80}"
+        )
     greedy = settings.top_k == 1
     return tuple(
-        1 if greedy or not random else count
-        for count, random in zip(candidates or settings.candidates, info.stochastic, strict=True)
+        1 if greedy or not random else count for count, random in zip(counts, info.stochastic, strict=True)
     )
 
 
@@ -111,15 +122,20 @@ def search(
     ``prefix`` holds given token maps (B, L_k) of the first scales; the rest is generated. ``number`` is that
     of the candidate which is drawn where no image has a choice. ``counts`` (B, K) are each image's own
     numbers of candidates, in place of the settings': an image comes out as it does alone. Raises
-    ``ScoreError`` for scores that are not finite and ``ShapeError`` for tensors of the wrong shape.
+    ``ScoreError`` for scores that are not finite, ``ShapeError`` for tensors of the wrong shape and
+    ``UsageError`` for labels, seeds, token maps and settings that are out of range.
     """
-    info, shape = backbone.info, (labels.shape[0], backbone.info.scales)
+    info = backbone.info
+    check_batch(info, labels, seeds, prefix)
+    planned, shape = scale_groups(info, settings, labels, counts), (len(labels), info.scales)
+    if scorer is None and selector.needs_scores and any(groups[-1].count > 1 for groups in planned):
+        raise UsageError(f"selector {titled(selector)} needs a scorer; give one, or one candidate a scale")
     state = backbone.begin(labels, settings.cfg)
     chosen: list[Tensor] = []
     winner_scores = torch.full(shape, torch.nan, device=labels.device)
     winner_index = torch.zeros(shape, dtype=torch.int64, device=labels.device)
     trace: dict[int, Tensor] = {}
-    for scale, groups in enumerate(scale_groups(info, settings, labels, counts)):
+    for scale, groups in enumerate(planned):
         logits = state.logits()  # B L V; the pass also fills the cache, so given maps need it too
         if scale < len(prefix):
             tokens = prefix[scale]

@@ -7,30 +7,28 @@ moved together with them.
 from __future__ import annotations
 
 import os
-import types
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from tts.errors import CheckpointError, UsageError
-from tts.io import read_json, write_json
+from tts.io import write_json
 from tts.manager import get_plugins
+from tts.records import encode, parse_record, read_record
 from tts.sample_config import SETTINGS, SampleConfig
 
 FORMAT = "scalewise-tts-settings-1"
 FILES = (".safetensors", ".pth", ".pt")
 """Texts that end so are files, whether they are there or not."""
 
-KINDS = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    tuple: "a list of texts",
-    type(None): "null",
-}
+EXAMPLE = f'a file of settings is {{"format": "{FORMAT}", "settings": {{"candidates": "32"}}}}'
+
+
+@dataclass(frozen=True)
+class _File:
+    settings: dict[str, Any]
 
 
 def write_settings(path: Path, settings: Mapping[str, Any], notes: Mapping[str, Any] = {}) -> None:
@@ -38,19 +36,13 @@ def write_settings(path: Path, settings: Mapping[str, Any], notes: Mapping[str, 
     where = {
         key: _moved(key, value, lambda text: _from(path.parent, text)) for key, value in settings.items()
     }
-    content = {"format": FORMAT, "settings": _as_json(_checked(path, where)), **notes}
+    content = {"format": FORMAT, "settings": _checked(path, where), **notes}
     write_json(path, content, seal=False)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Fields of ``SampleConfig`` by name; ``CheckpointError`` for what they cannot be."""
-    content = read_json(path)
-    found = content.get("settings") if isinstance(content, dict) else None
-    if not isinstance(found, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} holds no settings; a file of them is"
-            f' {{"format": "{FORMAT}", "settings": {{"candidates": "32"}}}}'
-        )
+    found = read_record(path, _File, "file of settings", EXAMPLE, FORMAT).settings
     return {
         key: _moved(key, value, lambda text: _below(path.parent, text))
         for key, value in _checked(path, found).items()
@@ -59,18 +51,11 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def _checked(path: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with the types of their fields; refuses others, and what is no setting."""
-    hints = get_type_hints(SampleConfig)
-    values = {}
-    for key, value in settings.items():
+    for key in settings:
         if key not in SETTINGS:
             raise CheckpointError(f"{path}: {_unknown(key)}")
-        allowed = _alternatives(hints[key])
-        kind = next((kind for kind in allowed if _fits(kind, value)), None)
-        if kind is None:
-            rule = " or ".join(KINDS[get_origin(kind) or kind] for kind in allowed)
-            raise CheckpointError(f"{path}: setting {key!r} must be {rule}, got {value!r:.80}")
-        values[key] = kind(value) if kind is float else tuple(value) if isinstance(value, list) else value
-    return values
+    typed = parse_record(encode(settings), SampleConfig, str(path), "file of settings", EXAMPLE)
+    return {key: getattr(typed, key) for key in settings}
 
 
 def _unknown(key: str) -> str:
@@ -79,24 +64,6 @@ def _unknown(key: str) -> str:
     close = " or ".join(repr(name) for name in get_close_matches(key, SETTINGS))
     hint = f"did you mean {close}?" if close else f"known: {', '.join(SETTINGS)}"
     return f"unknown setting {key!r}; {hint}"
-
-
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """The types of a field: ``int | None`` has two."""
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-
-
-def _fits(kind: Any, value: Any) -> bool:
-    """Whether JSON's value is of a type; true and false are no numbers."""
-    if get_origin(kind) is tuple:
-        return isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
 
 
 def _moved(key: str, value: Any, move: Callable[[str], str]) -> Any:

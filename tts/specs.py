@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tts import limits
+
 if TYPE_CHECKING:
     import torch
 
@@ -55,8 +57,8 @@ class SamplingDefaults:
     """
 
     cfg: float
-    top_k: int
-    top_p: float
+    top_k: limits.Count
+    top_p: limits.Share
 
 
 @dataclass(frozen=True)

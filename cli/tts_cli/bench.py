@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tts_cli import options
-from tts_cli.output import print_json, print_table
+from tts_cli.output import echo, print_json, print_table
 from tts_cli.progress import loading, progress_bar, say_note
 
 if TYPE_CHECKING:
@@ -80,4 +80,4 @@ def _show(report: BenchReport, every: bool, as_json: bool) -> None:
         return
     print_table(*columns(report, every), legend(every))
     for line in footer(report):
-        print(line)
+        echo(line)

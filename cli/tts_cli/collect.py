@@ -10,7 +10,7 @@ import typer
 from tts.workspace import DEFAULT_BACKBONE
 from tts_cli import options
 from tts_cli.completion import names, words
-from tts_cli.output import state
+from tts_cli.output import echo, state
 from tts_cli.progress import loading, run_log, say_note
 
 if TYPE_CHECKING:
@@ -92,6 +92,6 @@ def collect_side(config: CollectConfig, log_json: bool = False) -> None:
     if Launch.from_environment().main:
         for remark in summary.remarks:
             say_note(remark, log_json)
-        print(f"{state(summary.outcome, summary.items, ' collected')} in {summary.out}")
+        echo(f"{state(summary.outcome, summary.items, ' collected')} in {summary.out}")
         if summary.labels:
-            print(summary.labels)
+            echo(summary.labels)

@@ -10,6 +10,7 @@ import typer
 from tts.workspace import place_of
 from tts_cli import options
 from tts_cli.completion import words
+from tts_cli.output import echo
 from tts_cli.progress import loading
 
 
@@ -51,12 +52,12 @@ def convert(
     from tts.backbones.convert import convert as convert_files
 
     config = convert_files(
-        transformer, tokenizer, out, family, name, schedule, trained_side, part, print, overwrite
+        transformer, tokenizer, out, family, name, schedule, trained_side, part, echo, overwrite
     )
     folder = out or place_of(config.name).model
     net = config.transformer
     scales = ",".join(map(str, net.schedule))
-    print(
+    echo(
         f"{config.name} in {folder}: depth {net.depth}, width {net.width},"
         f" {net.classes} classes, scales {scales}"
     )

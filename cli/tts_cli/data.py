@@ -10,7 +10,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.group import Group
-from tts_cli.output import print_json
+from tts_cli.output import echo, print_json
 from tts_cli.progress import progress_bar, run_log, say
 from tts_cli.units import size
 
@@ -50,7 +50,7 @@ def info(folder: Folder, as_json: options.Json = False) -> None:
         print_json(asdict(facts))
         return
     for name, text in _lines(facts):
-        print(f"{name:<12}{text}")
+        echo(f"{name:<12}{text}")
 
 
 @data.command()
@@ -80,7 +80,7 @@ def verify(
     if as_json:
         print_json(_verdict_json(found, verdict))
     else:
-        print(_totals(verdict))
+        echo(_totals(verdict))
     if verdict.faults:
         advice = (
             "still broken after --repair" if repair else f"mend it with 'tts data verify {folder} --repair'"
@@ -118,11 +118,11 @@ def merge(
     if made.dropped:
         say(f"note: {_count(made.dropped, 'exact duplicate')} left out")
     if made.complete:
-        print(f"{made.images} images merged in {out}")
+        echo(f"{made.images} images merged in {out}")
         return
     missing = made.shards_planned - made.shards
     merged = f"{made.shards} of {made.shards_planned} shards merged in {out}"
-    print(f"{merged}; make the {missing} missing with: {made.go_on}")
+    echo(f"{merged}; make the {missing} missing with: {made.go_on}")
 
 
 def _repaired(verdict: Verdict, device: str, as_json: bool) -> Verdict:
@@ -144,7 +144,7 @@ def _print_faults(verdict: Verdict) -> None:
     from tts.engine.worker import at_work, who
 
     for fault in verdict.faults:
-        print(fault)
+        echo(fault)
     if busy := at_work(verdict.found.folder):
         say(f"note: {who(busy)} is at work in {verdict.found.folder}")
     if verdict.found.replaced:

@@ -10,7 +10,7 @@ import typer
 from tts.workspace import finished_samples
 from tts_cli import completion, options
 from tts_cli.eval_table import show_evaluation
-from tts_cli.output import print_json
+from tts_cli.output import echo, print_json
 from tts_cli.progress import loading, progress_bar, say
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def evaluate(
     else:
         show_evaluation(found, parts)
         for note in (*found.notes, *(f"{run.run}: {note}" for run in found.runs for note in run.notes)):
-            print(note)
+            echo(note)
 
 
 def _write(config: EvalConfig, path: Path, launch: Launch, as_json: bool) -> None:
@@ -126,6 +126,6 @@ def _write(config: EvalConfig, path: Path, launch: Launch, as_json: bool) -> Non
     if made is not None and as_json:
         print_json(made.to_json())
     elif made is not None:
-        print(f"statistics of {made.images} images by {made.features} and {made.kept} images in {made.path}")
+        echo(f"statistics of {made.images} images by {made.features} and {made.kept} images in {made.path}")
         for note in made.notes:
-            print(note)
+            echo(note)

@@ -9,6 +9,7 @@ import typer
 
 from tts.manager import get_plugins
 from tts_cli.completion import names
+from tts_cli.output import echo
 from tts_cli.progress import progress_bar, say_note
 
 INCEPTION = "inception"
@@ -34,7 +35,7 @@ def fetch(
         from tts.evaluation.inception_weights import fetch_weights
 
         with progress_bar("inception", "MiB") as progress:
-            print(f"inception: {fetch_weights(progress)}")
+            echo(f"inception: {fetch_weights(progress)}")
         return
     spec = get_plugins().backbones.get(name)
     from tts.backbones.fetch import fetch as download
@@ -42,4 +43,4 @@ def fetch(
     from tts.backbones.storage import check_published
 
     for role, path in download(spec, partial(check_published, spec), say_note).items():
-        print(f"{role}: {path} (revision {revision_of(path) or 'unknown'})")
+        echo(f"{role}: {path} (revision {revision_of(path) or 'unknown'})")

@@ -9,6 +9,7 @@ import typer
 
 from tts.workspace import finished_samples, root
 from tts_cli import options
+from tts_cli.output import echo
 
 
 def grid(
@@ -34,4 +35,4 @@ def grid(
 
     out = out or root() / "compare.png"
     count = draw_comparison(runs or finished_samples(), out, columns, rows)
-    print(f"{count} images of each run in {out}")
+    echo(f"{count} images of each run in {out}")

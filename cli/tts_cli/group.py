@@ -13,6 +13,10 @@ from typer.main import get_group
 from tts.errors import TtsError, check_text
 from tts.manager import get_plugins
 from tts.owners import naming
+from tts_cli.output import echo
+
+LONGEST = 1000
+"""Characters of an error; of a longer one the middle, which repeats what was typed, is left out."""
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 + SIGINT
 
@@ -122,8 +126,10 @@ def _usage_message(error: typer.TyperException) -> str:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(line.strip() for line in message.splitlines())
+    line = " ".join(line.strip() for line in message.splitlines())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    for line in message.splitlines():
+        echo(line, err=True)

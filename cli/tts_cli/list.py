@@ -9,7 +9,7 @@ from tts.manager import Plugins, get_plugins
 from tts.registry import Registry
 from tts.specs import BackboneSpec
 from tts_cli import options
-from tts_cli.output import print_json, print_table
+from tts_cli.output import echo, print_json, print_table
 
 BACKBONE_HEADER = (
     "BACKBONE",
@@ -43,7 +43,7 @@ def list_names(
         return
     print_table(BACKBONE_HEADER, [_backbone_row(spec, owner) for spec, owner in plugins.backbones])
     for registry in list(_registries(plugins).values())[1:]:
-        print()
+        echo("")
         rows = [(_with_argument(spec), _distribution(owner), spec.summary) for spec, owner in registry]
         print_table((registry.kind.upper(), "OWNER", "SUMMARY"), rows)
 

@@ -17,6 +17,7 @@ from tts_cli.fetch import fetch
 from tts_cli.grid import grid
 from tts_cli.group import RootGroup
 from tts_cli.list import list_names
+from tts_cli.output import echo
 from tts_cli.pack import pack
 from tts_cli.plugin import plugin
 from tts_cli.plugins import show_plugins
@@ -62,7 +63,7 @@ for _name, _group in GROUPS.items():
 
 def _print_version(value: bool) -> None:
     if value:
-        print(f"scalewise-tts {__version__}")
+        echo(f"scalewise-tts {__version__}")
         raise typer.Exit
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -15,17 +16,34 @@ if TYPE_CHECKING:
     from tts.engine.work import Outcome
 
 
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+"""Characters that move the cursor, colour or hide text, turn its direction, or are none at all."""
+
+
+def escaped(text: str) -> str:
+    """A text that may hold names of files or contents of them, without power over the terminal."""
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def echo(text: object, err: bool = False) -> None:
+    """Print one line, on stdout or stderr; all that commands print for people comes through here."""
+    print(escaped(str(text)), file=sys.stderr if err else sys.stdout)
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], legend: str = "") -> None:
     """Print columns two spaces apart; lines are never wrapped, so that they can be searched.
 
     The ``legend`` says below what the columns are.
     """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in (header, *rows):
+    lines = [[escaped(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for row in lines:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        echo("  ".join(cells).rstrip())
     if legend:
-        print(legend)
+        echo(legend)
 
 
 _STDOUT: ContextVar[TextIO | None] = ContextVar("stdout", default=None)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tts_cli import options
+from tts_cli.output import echo
 from tts_cli.progress import progress_bar
 from tts_cli.units import size
 
@@ -32,4 +33,4 @@ def pack(
     from tts.packing import pack as write
 
     made = write(folder, to, seed, unbalanced, overwrite, progress_bar)
-    print(f"{made.images} images of {made.classes} classes in {made.path} ({size(made.bytes)})")
+    echo(f"{made.images} images of {made.classes} classes in {made.path} ({size(made.bytes)})")

@@ -10,7 +10,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.group import Group
-from tts_cli.output import print_json
+from tts_cli.output import echo, print_json
 
 plugin = typer.Typer(cls=Group, no_args_is_help=True, rich_markup_mode=None)
 
@@ -55,7 +55,7 @@ def new(
     if as_json:
         print_json(asdict(made))
         return
-    print(f"{made.kind} {made.part!r}: {len(made.files)} files in {made.folder}")
-    print("next:")
+    echo(f"{made.kind} {made.part!r}: {len(made.files)} files in {made.folder}")
+    echo("next:")
     for step in made.next_steps:
-        print(f"  {step}")
+        echo(f"  {step}")

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from tts_cli.output import echo, escaped
+
 if TYPE_CHECKING:
     from tts.engine.progress import Progress
 
@@ -31,7 +33,7 @@ def loading(what: str, as_json: bool = False) -> None:
 
     if _wanted() and not as_json and Launch.from_environment().main:
         found = converted_model(what)
-        print(f"loading {what}{f' from {found}' if found else ''} …", file=sys.stderr, flush=True)
+        echo(f"loading {what}{f' from {found}' if found else ''} …", err=True)
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def run_log(what: str, as_json: bool, parts: str = "shards") -> Iterator[RunLog]
                     speed=now.items_per_second or 0.0,
                     visible=True,
                 ),
-                lambda text: bar.console.print(f"warning: {text}", markup=False, soft_wrap=True),
+                lambda text: bar.console.print(f"warning: {escaped(text)}", markup=False, soft_wrap=True),
             )
 
 
@@ -111,7 +113,7 @@ def _json_errors() -> Iterator[None]:
 
 def say(message: str) -> None:
     """Print a remark on stderr."""
-    print(message, file=sys.stderr)
+    echo(message, err=True)
 
 
 def say_note(message: str, as_json: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tts_cli import options
-from tts_cli.output import print_json
+from tts_cli.output import echo, print_json
 
 
 def report(
@@ -36,4 +36,4 @@ def report(
         print_json({"kind": made.kind, "out": str(made.out), "bytes": made.size, "figures": made.figures})
         return
     figures = "1 figure" if made.figures == 1 else f"{made.figures} figures"
-    print(f"report of a {made.kind} in {made.out} ({size(made.size)}, {figures})")
+    echo(f"report of a {made.kind} in {made.out} ({size(made.size)}, {figures})")

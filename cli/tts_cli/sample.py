@@ -9,7 +9,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.completion import words
-from tts_cli.output import print_json, state
+from tts_cli.output import echo, print_json, state
 from tts_cli.progress import loading, run_log, say_note
 from tts_cli.settings import settings_of
 
@@ -125,4 +125,4 @@ def _show(summary: SampleSummary, as_json: bool) -> None:
     pace = "" if speed is None else f", {speed:.1f} images/s"
     judge = "" if summary.scorer is None else f", scorer {summary.scorer}"
     picture = f"; the first of them: {summary.out / GRID}" if outcome.finished else ""
-    print(f"{state(outcome, summary.images)} in {summary.out} ({m}{judge}{pace}){picture}")
+    echo(f"{state(outcome, summary.images)} in {summary.out} ({m}{judge}{pace}){picture}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tts_cli import options
-from tts_cli.output import print_json, print_table
+from tts_cli.output import echo, print_json, print_table
 from tts_cli.progress import loading, run_log, say_note
 from tts_cli.settings import settings_of
 
@@ -146,17 +146,17 @@ def _report(summary: SweepSummary, timed: bool, log_json: bool, as_json: bool) -
         return
     for table in tables:
         print_table(table.header, table.rows, table.caption)
-    print(f"{len(summary.results.points)} points in {summary.results.folder}")
+    echo(f"{len(summary.results.points)} points in {summary.results.folder}")
 
 
 def _json(summary: SweepSummary) -> dict[str, object]:
     """The results, as in results.json, with the times and the comparison."""
     from tts.evaluation.sweep.reading import RESULTS
-    from tts.io import read_json
+    from tts.records import read_record
 
     folder = summary.results.folder
     comparison = None if summary.comparison is None else asdict(summary.comparison)
     asked = {"points": summary.points, "seed_sets": summary.seed_sets, "made": summary.made}
     timing = None if summary.results.timing is None else asdict(summary.results.timing)
-    results = read_json(folder / RESULTS, own=True)
+    results = read_record(folder / RESULTS, dict[str, Any], "file of results", "sweep again", own=True)
     return {"out": str(folder), **asked, "results": results, "timing": timing, "against": comparison}

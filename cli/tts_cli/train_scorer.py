@@ -10,7 +10,7 @@ import typer
 from tts_cli import options
 from tts_cli.collect import collect_side
 from tts_cli.completion import names, words
-from tts_cli.output import print_json, print_table
+from tts_cli.output import echo, print_json, print_table
 from tts_cli.progress import loading, progress_bar, say
 
 if TYPE_CHECKING:
@@ -153,4 +153,4 @@ def _report(summary: TrainSummary, as_json: bool) -> None:
     table = [(str(k), f"{a:.4f}", f"{b:.3f}") for k, a, b in rows]
     print_table(("SCALE", "LOSS ↓", "ACCURACY ↑"), table, LEGEND)
     epoch = f"epoch {summary.epoch} of {summary.epochs}"
-    print(f"scorer in {summary.scorer} ({epoch}, {summary.seconds:.0f} s)")
+    echo(f"scorer in {summary.scorer} ({epoch}, {summary.seconds:.0f} s)")

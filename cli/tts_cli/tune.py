@@ -9,7 +9,7 @@ import typer
 
 from tts_cli import options
 from tts_cli.completion import words
-from tts_cli.output import print_json, print_table
+from tts_cli.output import echo, print_json, print_table
 from tts_cli.progress import loading, progress_bar, say, say_note
 
 if TYPE_CHECKING:
@@ -93,5 +93,5 @@ def _report(summary: TuneSummary, as_json: bool) -> None:
         return
     table = summary.summary.comparison()
     print_table(table.header, table.rows, table.caption)
-    print(summary.summary.verdict)
-    print(f"settings in {summary.out / 'settings.json'} ({summary.summary.finding.recommended.label})")
+    echo(summary.summary.verdict)
+    echo(f"settings in {summary.out / 'settings.json'} ({summary.summary.finding.recommended.label})")

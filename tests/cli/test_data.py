@@ -198,7 +198,7 @@ def test_what_is_no_run_is_refused(succeed: Text, refuse: Text, tmp_path: Path, 
     (tmp_path / "empty" / "run.json").write_text("{}")
     assert "run.json of an earlier version" in refuse("data", command, tmp_path / "empty")
     (tmp_path / "empty" / "plan.json").write_text("{")
-    assert "plan.json: is not valid JSON" in refuse("data", command, tmp_path / "empty")
+    assert "plan.json: is not a valid plan" in refuse("data", command, tmp_path / "empty")
 
 
 # verify and repair
@@ -389,7 +389,7 @@ def test_images_of_a_folder_are_encoded_again_and_another_checksum_is_told(
     flip(shard(out, 0))
     (out / "images.txt").write_bytes(b"nothing")
     lines = broken(run, out)
-    assert lines[1].startswith("images.txt: is no complete list of images")
+    assert lines[1].startswith("images.txt: is not a valid list of images")
     assert run("data", "verify", out, "--repair").code == 0
     assert files(out) == before
     flip(shard(out, 0))

@@ -249,7 +249,7 @@ def test_folders_that_cannot_be_merged(succeed: Text, refuse: Text, run: Run, tm
     with Worker(two / ".work"):
         assert f"is at work in {two}; wait for it" in refuse("data", "merge", one, two, "--out", out)
     (two / "manifest.json").write_text("{")
-    assert "manifest.json: is not valid JSON" in refuse("data", "merge", one, two, "--out", out)
+    assert "manifest.json: is not a valid manifest" in refuse("data", "merge", one, two, "--out", out)
     assert not out.exists()
     assert (tmp_path / "full" / "mine").read_text() == "mine"
 

@@ -126,7 +126,7 @@ def test_a_damaged_record_is_written_anew(
 def test_a_damaged_plan_is_refused_unless_overwritten(
     succeed: Text, refuse: Text, files: Files, out: Path
 ) -> None:
-    for damage, expected in (("{", "plan.json is not valid JSON"), ("[]", "plan.json is no valid plan")):
+    for damage, expected in (("{", "plan.json is not a valid plan"), ("[]", "plan.json is not a valid plan")):
         (out / "plan.json").write_text(damage)
         before = files(out)
         assert expected in refuse("sample", *QUICK, *EVERYTHING, "--out", out)

@@ -112,10 +112,10 @@ def test_a_tune_writes_its_measurements_and_what_follows_from_them(finished: Pat
     assert tune["features"]["name"] == "digits"
     assert tune["halves"] == {"search": 182, "confirmation": 182}
     assert tune["budget"]["seconds"] == 4
-    assert 3 <= tune["budget"]["spent"] <= 4.6
+    assert 3 <= tune["spent"] <= 4.6
     for rung in tune["rungs"]:
         assert {row["cost"]["images"] for row in rung["rows"]} == {rung["images"]}
-        assert len(rung["rows"]) == len(rung["settings"])
+        assert len(rung["rows"]) == len(rung["arms"])
     found = tune["confirmation"]
     assert len(found["sets"]) == len(found["baseline"]) == len(found["winner"]) >= 5
     mean = sum(a - b for a, b in zip(found["winner"], found["baseline"], strict=True)) / len(found["sets"])
@@ -131,9 +131,9 @@ def test_the_confirmed_figures_are_those_of_the_samples(
     """A seed set of the winner, sampled and measured anew, has the accuracy that the tune found."""
     tune = record(finished)
     found = tune["confirmation"]
-    rows = found["rows"][str(found["sets"][0])]
-    row = next(row for row in rows if row["setting"] == tune["winner"])
-    seeds = [found["sets"][0] * 10_000_000 + i for i in range(found["images"])]
+    rows = tune["trial"]["rows"][str(found["sets"][0])]
+    row = next(row for row in rows if row["arm"] == tune["trial"]["winner"])
+    seeds = [found["sets"][0] * 10_000_000 + i for i in range(tune["trial"]["images"])]
     accuracies = []
     for label in range(10):
         chosen = ",".join(str(seed) for i, seed in enumerate(seeds) if i % 10 == label)
@@ -234,7 +234,7 @@ def test_overwrite_begins_anew(out: Path, run: Run, counted: CountedTime) -> Non
 
 def test_a_damaged_record_is_refused(out: Path, refuse: Text) -> None:
     write_json((out / "tune.json"), {"format": "scalewise-tts-tune-1"})
-    assert "is no record of 'tts tune'" in refuse("tune", *SMALL, "--out", out)
+    assert "is not a valid record of 'tts tune'" in refuse("tune", *SMALL, "--out", out)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_json_round_trip(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b'{"a": ', b"", b"\xff\xfe\x00"])
 def test_bad_json_is_one_line(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(CheckpointError, match="not valid JSON") as error:
+    with pytest.raises(CheckpointError, match="not a valid record") as error:
         io.read_json(tmp_path / "a.json")
     assert_one_line(error)
 
@@ -120,6 +120,39 @@ def test_truncated_tensors_are_refused(read: Callable[[Path], Any], keep: int, t
     with pytest.raises(CheckpointError, match=r"a\.safetensors is not a complete safetensors file") as error:
         read(path)
     assert_one_line(error)
+
+
+HEADERS = {
+    "terabytes": '{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}',
+    "a size that wraps": '{"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,4]}}',
+    "nothing, of a large side": '{"a":{"dtype":"F32","shape":[18446744073709551615,0],"data_offsets":[0,0]}}',
+    "many digits": '{"a":{"dtype":"F32","shape":[%s],"data_offsets":[0,4]}}' % ("9" * 400),
+    "infinity": '{"a":{"dtype":"F32","shape":[1e999],"data_offsets":[0,4]}}',
+    "not a number": '{"a":{"dtype":"F32","shape":[NaN],"data_offsets":[0,4]}}',
+    "deep": "[" * 100_000,
+    "wrong types": '{"a":{"dtype":7,"shape":"x","data_offsets":{}}}',
+    "metadata": '{"__metadata__":{"a":1}}',
+    "list": "[]",
+}
+
+
+@pytest.mark.parametrize("read", [io.load_tensors, io.read_metadata])
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_of_tensors_that_does_not_fit_is_refused(
+    read: Callable[[Path], Any], name: str, tmp_path: Path
+) -> None:
+    text, path = HEADERS[name].encode(), tmp_path / "a.safetensors"
+    for size in (len(text), 2**63, 2**64 - 1):
+        path.write_bytes(size.to_bytes(8, "little") + text + bytes(4))
+        with pytest.raises(CheckpointError, match=r"a\.safetensors is not a complete") as error:
+            read(path)
+        assert_one_line(error)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(CheckpointError, match=r"cannot read .*a\.json \(it is no regular file\)"):
+        io.read_json(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("read", [io.load_tensors, io.read_metadata, io.sha256_file, io.read_json])

@@ -122,12 +122,15 @@ def test_a_new_grid_has_room():
 def test_the_speed_of_a_run_is_in_its_record(tmp_path):
     assert recorded_speed(tmp_path) is None
     for speed in (12.5, None):  # no speed after a damaged record
-        write_json(tmp_path / "run.json", {"timing": {"images_per_second": speed}})
+        write_json(
+            tmp_path / "run.json",
+            {"timing": {"generate_seconds": 1.0, "images": 1, "images_per_second": speed}},
+        )
         assert recorded_speed(tmp_path) == speed
 
 
 @pytest.mark.parametrize("record", [{}, {"timing": {}}, {"timing": None}, [], "text", None])
 def test_a_foreign_record_has_no_speed(tmp_path, record, refused):
     write_json(tmp_path / "run.json", record)
-    with refused(str(tmp_path / "run.json"), "is no record of 'tts sample'", kind=CheckpointError):
+    with refused(str(tmp_path / "run.json"), "is not a valid record of 'tts sample'", kind=CheckpointError):
         recorded_speed(tmp_path)

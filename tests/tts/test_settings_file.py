@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 
 from tts.errors import CheckpointError
 from tts.io import read_json
-from tts.sample_config import SETTINGS, SampleConfig
-from tts.settings_file import FORMAT, KINDS, _alternatives, read_settings, write_settings
+from tts.sample_config import SampleConfig
+from tts.settings_file import FORMAT, read_settings, write_settings
 
 Refused = Callable[..., AbstractContextManager[None]]
 
@@ -59,36 +59,29 @@ def test_some_settings_are_enough(tmp_path: Path) -> None:
     assert isinstance(found["temperature"], float)
 
 
-def test_every_setting_has_a_type_that_can_be_said() -> None:
-    hints = get_type_hints(SampleConfig)
-    for name in SETTINGS:
-        for kind in _alternatives(hints[name]):
-            assert (getattr(kind, "__origin__", kind)) in KINDS, name
-
-
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("candidates", 32, "must be text, got 32"),
-        ("candidates", None, "must be text, got None"),
-        ("start_scale", "2", "must be a whole number or null, got '2'"),
-        ("start_scale", 2.0, "must be a whole number or null, got 2.0"),
-        ("start_scale", True, "must be a whole number or null, got True"),
-        ("temperature", "1", "must be a number, got '1'"),
-        ("temperature", False, "must be a number, got False"),
-        ("cfg", [], "must be a number or null, got []"),
-        ("trace", 1, "must be true or false, got 1"),
-        ("formats", "png", "must be a list of texts, got 'png'"),
-        ("formats", ["png", 1], "must be a list of texts, got ['png', 1]"),
-        ("scorer", {"a": "b" * 500}, "must be text, got {'a': 'bbbbb"),
-        ("weights", 3, "must be a list of texts, got 3"),
+        ("candidates", 32, "expected `str`, got `int`"),
+        ("candidates", None, "expected `str`, got `null`"),
+        ("start_scale", "2", "expected `int | null`, got `str`"),
+        ("start_scale", 2.5, "expected `int | null`, got `float`"),
+        ("start_scale", True, "expected `int | null`, got `bool`"),
+        ("temperature", "1", "expected `float`, got `str`"),
+        ("temperature", False, "expected `float`, got `bool`"),
+        ("cfg", [], "expected `float | null`, got `array`"),
+        ("trace", 1, "expected `bool`, got `int`"),
+        ("formats", "png", "expected `array`, got `str`"),
+        ("formats", ["png", 1], "expected `str`, got `int`"),
+        ("scorer", {"a": "b" * 500}, "expected `str`, got `object`"),
+        ("weights", 3, "expected `array`, got `int`"),
     ],
 )
 def test_a_value_of_another_type_is_refused(
     tmp_path: Path, refused: Refused, name: str, value: Any, rule: str
 ) -> None:
     file = write(tmp_path / "s.json", {"cfg": 1.5, name: value})
-    with refused(f"s.json: setting {name!r} {rule}", kind=CheckpointError):
+    with refused("s.json is not a valid file of settings", rule, f"$.{name}", kind=CheckpointError):
         read_settings(file)
     with refused(rule, kind=CheckpointError):
         write_settings(tmp_path / "new.json", {name: value})
@@ -122,7 +115,9 @@ def test_a_field_that_is_no_setting_is_refused(
 )
 def test_another_file_is_refused(tmp_path: Path, refused: Refused, content: str) -> None:
     (tmp_path / "s.json").write_text(content)
-    with refused("s.json holds no settings; a file of them is", FORMAT, kind=CheckpointError):
+    with refused(
+        "s.json is not a valid file of settings", "; a file of settings is", FORMAT, kind=CheckpointError
+    ):
         read_settings(tmp_path / "s.json")
 
 
@@ -130,7 +125,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, refused: Refused)
     with refused("cannot read", "none.json", kind=CheckpointError):
         read_settings(tmp_path / "none.json")
     (tmp_path / "s.json").write_text("{")
-    with refused("s.json is not valid JSON", kind=CheckpointError):
+    with refused("s.json is not a valid", kind=CheckpointError):
         read_settings(tmp_path / "s.json")
 
 

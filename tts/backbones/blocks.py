@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tts.specs import Schedule
+from tts import limits
 
 HEAD_DIM = 64
 MAX_LOG_SCALE = math.log(100)
@@ -28,13 +28,13 @@ class TransformerSizes:
     ``schedule`` holds the side of each scale. Stored descriptions keep the order of the fields.
     """
 
-    schedule: Schedule
-    depth: int
-    width: int
-    heads: int
-    classes: int = 1000
-    codebook_size: int
-    channels: int = 32
+    schedule: limits.Schedule
+    depth: limits.Layers
+    width: limits.Width
+    heads: limits.Width
+    classes: limits.Classes = 1000
+    codebook_size: limits.Codes
+    channels: limits.Width = 32
 
 
 class KVCache:

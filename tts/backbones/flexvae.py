@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tts import limits
 from tts.backbones.vqvae import GROUPS, Downsample, ResidualBlock, Upsample
 from tts.specs import Schedule
 
@@ -21,12 +22,12 @@ from tts.specs import Schedule
 class FlexVaeConfig:
     """Sizes of the tokenizer; the defaults are the published ones (f16, 8912 codes of 32 channels)."""
 
-    codebook_size: int = 8912
-    channels: int = 32
-    latent: int = 256
-    width: int = 128
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
-    blocks: int = 2
+    codebook_size: limits.Codes = 8912
+    channels: limits.Width = 32
+    latent: limits.Width = 256
+    width: limits.Width = 128
+    multipliers: limits.Multipliers = (1, 1, 2, 2, 4)
+    blocks: limits.Layers = 2
 
     @property
     def factor(self) -> int:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tts import limits
 from tts.backbones.blocks import ScaleTransformer, TransformerSizes
 from tts.specs import Schedule
 
@@ -25,9 +26,9 @@ class FlexVarConfig(TransformerSizes):
     any schedule, and ``trained_side`` the largest side trained on (the published ``max_pn``).
     """
 
-    codebook_size: int = 8912
-    table: int = 32
-    trained_side: int = 16
+    codebook_size: limits.Codes = 8912
+    table: limits.Side = 32
+    trained_side: limits.Side = 16
 
 
 class FlexVarTransformer(ScaleTransformer):

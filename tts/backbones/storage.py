@@ -6,8 +6,9 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import torch
 
 from tts.backbones.blocks import TransformerSizes
@@ -20,7 +21,10 @@ from tts.config import check_schedule
 from tts.contents import check_tensors
 from tts.errors import CheckpointError, PluginError, UsageError
 from tts.io import read_metadata, save_tensors
+from tts.records import parse_record
 from tts.specs import BackboneOptions, BackboneRequest, BackboneSpec, SamplingDefaults
+
+T = TypeVar("T")
 
 TRANSFORMER_FILE = "transformer.safetensors"
 TOKENIZER_FILE = "tokenizer.safetensors"
@@ -37,6 +41,15 @@ class FolderConfig:
     family: str
     transformer: Any
     tokenizer: Any
+    sampling: SamplingDefaults
+
+
+@dataclass(frozen=True)
+class _Content:
+    name: str
+    family: str
+    transformer: msgspec.Raw
+    tokenizer: msgspec.Raw
     sampling: SamplingDefaults
 
 
@@ -139,30 +152,26 @@ def read_folder_config(file: Path) -> FolderConfig:
         raise CheckpointError(
             f"{str(file)!r} was not written by 'tts convert'; convert the published files first"
         )
+
+    def part(text: str | msgspec.Raw, kind: type[T]) -> T:
+        data = text if isinstance(text, str) else bytes(text)
+        return parse_record(data, kind, repr(str(file)), "converted model", "convert it again")
+
+    content = part(metadata.get("config", ""), _Content)
+    if content.family not in FAMILIES:
+        raise PluginError(
+            f"{str(file)!r} holds a model of family {content.family!r}, which is not known here"
+        )
+    kinds = get_family(content.family)
+    transformer: Any = part(content.transformer, kinds.transformer_config)
     try:
-        content = json.loads(metadata["config"])
-        name, family = str(content["name"]), str(content["family"])
-        if family not in FAMILIES:
-            raise PluginError(f"{str(file)!r} holds a model of family {family!r}, which is not known here")
-        kinds = get_family(family)
-        sections = {
-            "transformer": kinds.transformer_config,
-            "tokenizer": kinds.tokenizer_config,
-            "sampling": SamplingDefaults,
-        }
-        built = {key: kind(**_tuples(content[key])) for key, kind in sections.items()}
-        check_schedule(built["transformer"].schedule)
-        return FolderConfig(name, family, **built)
-    except PluginError:
-        raise
-    except (AttributeError, KeyError, TypeError, ValueError, UsageError) as error:
+        check_schedule(transformer.schedule)
+    except UsageError as error:
         raise CheckpointError(
             f"{str(file)!r} has a damaged description ({error}); convert it again"
         ) from None
-
-
-def _tuples(fields: dict[str, object]) -> dict[str, object]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    tokenizer: Any = part(content.tokenizer, kinds.tokenizer_config)
+    return FolderConfig(content.name, content.family, transformer, tokenizer, content.sampling)
 
 
 def folder_spec(folder: Path) -> BackboneSpec:

@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from tts import limits
 from tts.backbones.blocks import Block, ScaleTransformer, SharedAdaLin, TransformerSizes
 
 
@@ -19,7 +20,7 @@ from tts.backbones.blocks import Block, ScaleTransformer, SharedAdaLin, Transfor
 class VarConfig(TransformerSizes):
     """A VAR transformer; ``shared_adaln`` is one adaLN layer for the whole net (512x512)."""
 
-    codebook_size: int = 4096
+    codebook_size: limits.Codes = 4096
     shared_adaln: bool = False
 
     @property

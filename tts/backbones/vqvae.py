@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tts import limits
 from tts.backbones.quantizer import ResidualQuantizer
 
 GROUPS = 32
@@ -20,12 +21,12 @@ GROUPS = 32
 class VqvaeConfig:
     """Sizes of the tokenizer; the defaults are the published ones (f16, 32 channels, 4096 codes)."""
 
-    schedule: tuple[int, ...]
-    codebook_size: int = 4096
-    channels: int = 32
-    width: int = 160
-    multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
-    blocks: int = 2
+    schedule: limits.Schedule
+    codebook_size: limits.Codes = 4096
+    channels: limits.Width = 32
+    width: limits.Width = 160
+    multipliers: limits.Multipliers = (1, 1, 2, 2, 4)
+    blocks: limits.Layers = 2
 
     @property
     def image_size(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from tts.config import check_sampler, parse_range
 from tts.engine.launch import Launch
 from tts.errors import UsageError
+from tts.limits import CANDIDATES, NUMBERS, brief, check_numbers
 from tts.sample_config import SampleConfig
 
 AUTO = "auto"
@@ -71,14 +72,8 @@ def check_bench(config: BenchConfig) -> None:
     """Refuse numbers out of range, and results that would be lost, before anything is loaded."""
     if not config.counts or config.batches == ():
         raise UsageError("candidates and batch must name a number each")
-    if config.rounds < 1:
-        raise UsageError(
-            f"rounds {config.rounds} must be at least 1; an interval needs 6, 15 give a good one"
-        )
-    for name in ("chunk", "score_memory"):
-        value = getattr(config.sample, name)
-        if value is not None and value < 1:
-            raise UsageError(f"{name.replace('_', '-')} {value} must be at least 1")
+    check_numbers(config, rounds="an interval needs 6, 15 give a good one")
+    check_numbers(config.sample)
     check_sampler(config.sample.sampler, config.sample.compile_parts)
     launch = Launch.from_environment()
     if launch.together:
@@ -97,6 +92,7 @@ def _at_least_one(text: str, what: str) -> tuple[int, ...]:
         values = parse_range(text, what)
     except UsageError as error:
         raise UsageError(f"{error}{also}") from None
-    if 0 in values:
-        raise UsageError(f"{what} {text!r} must be whole numbers of at least 1{also}")
+    most = NUMBERS["batch"][1] if what == "batch" else CANDIDATES
+    if not 1 <= min(values) <= max(values) <= most:
+        raise UsageError(f"{what} {brief(text)!r} must be whole numbers from 1 to {most}{also}")
     return values

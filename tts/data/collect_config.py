@@ -11,6 +11,7 @@ from tts.data.manifest import Kind
 from tts.engine.opening import Mode, check_mode
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo
+from tts.limits import check_numbers
 from tts.specs import BackboneSpec
 
 EXECUTION = (
@@ -72,14 +73,9 @@ class CollectConfig:
 
 def check(config: CollectConfig) -> None:
     """Refuse what is out of range before anything is loaded."""
-    for name in ("per_class", "batch_size"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise UsageError(f"{name.replace('_', '-')} {value} must be at least 1")
+    check_numbers(config, workers="0 decodes in the process itself")
     if config.crop not in ("center", "random"):
         raise UsageError(f"unknown crop {config.crop!r}; use center or random")
-    if config.workers is not None and config.workers < 0:
-        raise UsageError(f"workers {config.workers} must be at least 0, which decodes in the process itself")
     if config.apply_orientation and not is_folder(config):
         raise UsageError("--apply-orientation is for image folders; pass --real FOLDER, or leave it out")
     if not 0 <= config.max_unreadable <= 1:

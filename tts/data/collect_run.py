@@ -38,7 +38,7 @@ from tts.errors import UsageError
 from tts.fitting import Fit
 from tts.interfaces import Backbone, BackboneInfo
 from tts.noise_streams import Stream
-from tts.pipeline import Generator, Item, default_batch, distinct_items
+from tts.pipeline import Generator, Item, cross_items, default_batch, distinct_items
 from tts.resolve import build_backbone, build_selector, find_backbone, remarks_of, torch_device, torch_dtype
 from tts.runinfo import environment
 from tts.specs import BackboneSpec
@@ -152,7 +152,7 @@ def plan_items(
         raise UsageError(
             f"--real digits has 10 classes, {info.name} has {info.classes}; give an image folder"
         )
-    return [Item(label, number) for label in range(10) for number in range(per_class)]
+    return cross_items(range(10), range(per_class))
 
 
 def _request(
@@ -163,7 +163,7 @@ def _request(
     items: list[Item],
 ) -> Request:
     fixed = {key: value for key, value in settings.items() if key != "per_class"}
-    who = {**identity.to_json(), "images": listing.fingerprint() if listing is not None else None}
+    who = {**asdict(identity), "images": listing.fingerprint() if listing is not None else None}
     choice = {"per_class": settings.get("per_class")}
     return Request.of(config.kind, fixed, who, choice, items, config.shard_items)
 

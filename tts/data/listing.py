@@ -12,13 +12,24 @@ from typing import Literal, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tts import limits
 from tts.data.classes import Classes
 from tts.errors import CheckpointError, UsageError, reason
 from tts.images import Tally
 from tts.io import atomic_path
+from tts.records import SIZE, parse_record
 
 FORMAT = "scalewise-tts images 2"
+REMEDY = "delete it, it will be made again"
 _LINES = 1 << 16
+
+
+@dataclass(frozen=True)
+class _Header:
+    images: limits.Count
+    fingerprint: str
+    names: tuple[str, ...]
+    left_out: Tally
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,20 +88,22 @@ class ImageFolder:
         """Read what ``save`` wrote; the folder itself is not looked at."""
         try:
             with _text(Path(file), "r") as stream:
-                header = json.loads(stream.readline())
+                line = stream.readline(SIZE)
+                header = parse_record(line, _Header, str(file), "list of images", REMEDY, FORMAT)
                 files = tuple(stream.read().split("\n")[:-1])
-            classes, found = Classes.of(header["names"]), header["left_out"]
-            left_out = Tally(int(found["count"]), [str(name) for name in found["first"]])
-            folder = cls(Path(root), classes, files, _labels(classes, files), left_out)
-            if [header["format"], header["images"]] != [FORMAT, len(files)]:
-                raise ValueError(f"{len(files)} of {header['images']} images in {header['format']!r}")
-            if (header["fingerprint"], tuple(header["names"])) != (folder.fingerprint(), classes.names):
+            classes = Classes.of(header.names)
+            folder = cls(Path(root), classes, files, _labels(classes, files), header.left_out)
+            if header.images != len(files):
+                raise ValueError(f"{len(files)} of {header.images} images")
+            if (header.fingerprint, header.names) != (folder.fingerprint(), classes.names):
                 raise ValueError("another fingerprint")
         except OSError as error:
             raise CheckpointError(f"cannot read {file} ({reason(error)}); check the path") from error
-        except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
+        except CheckpointError:
+            raise
+        except (ValueError, KeyError, UsageError) as error:
             raise CheckpointError(
-                f"{file} is no complete list of images ({reason(error)}); delete it, it will be made again"
+                f"{file} is not a valid list of images ({reason(error)}); {REMEDY}"
             ) from error
         return folder
 

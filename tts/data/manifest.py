@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
 
+from msgspec import Meta
+
+from tts import limits
 from tts.interfaces import Backbone
 
 Kind = Literal["generated", "real"]
@@ -25,11 +27,11 @@ class BackboneIdentity:
     """What must agree for tokens or scorers of one backbone to serve another; ``weights`` is a hash."""
 
     name: str
-    schedule: tuple[int, ...]
-    classes: int
-    codebook_size: int
-    channels: int
-    grid: int
+    schedule: limits.Schedule
+    classes: limits.Classes
+    codebook_size: limits.Codes
+    channels: limits.Width
+    grid: limits.Side
     weights: str
 
     @classmethod
@@ -45,23 +47,6 @@ class BackboneIdentity:
             grid=info.grid,
             weights=backbone.weights_hash(),
         )
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> BackboneIdentity:
-        """Read what ``to_json`` made; ``KeyError``, ``TypeError`` or ``ValueError`` if it is not that."""
-        return cls(
-            name=str(record["name"]),
-            schedule=tuple(int(side) for side in record["schedule"]),
-            classes=int(record["classes"]),
-            codebook_size=int(record["codebook_size"]),
-            channels=int(record["channels"]),
-            grid=int(record["grid"]),
-            weights=str(record["weights"]),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """A record for JSON."""
-        return {**asdict(self), "schedule": list(self.schedule)}
 
     @property
     def tokens(self) -> int:
@@ -88,8 +73,8 @@ def _brief(value: object) -> str:
 class Shard:
     """A file of the data set."""
 
-    name: str
-    items: int
+    name: Annotated[str, Meta(pattern=r"^shard-\d{5,9}\.safetensors$")]
+    items: limits.Count
     sha256: str
 
 
@@ -100,39 +85,19 @@ class Manifest:
     ``plan`` is the id of the plan that ``tts collect`` carried out.
     """
 
-    kind: str
+    kind: Kind
     identity: BackboneIdentity
     settings: dict[str, Any]
-    items: int
-    per_class: tuple[int, ...]
+    items: limits.Count
+    per_class: tuple[limits.Count, ...]
     shards: tuple[Shard, ...]
     versions: dict[str, str]
     plan: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """A record for JSON."""
-        return {"format": FORMAT_VERSION, **asdict(self), "identity": self.identity.to_json()}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Manifest:
-        """Read what ``to_json`` made; ``KeyError``, ``TypeError`` or ``ValueError`` if it is not that."""
-        manifest = cls(
-            kind=str(record["kind"]),
-            identity=BackboneIdentity.from_json(record["identity"]),
-            settings=dict(record["settings"]),
-            items=int(record["items"]),
-            per_class=tuple(int(count) for count in record["per_class"]),
-            shards=tuple(Shard(str(s["name"]), int(s["items"]), str(s["sha256"])) for s in record["shards"]),
-            versions=dict(record["versions"]),
-            plan=record.get("plan"),
-        )
-        if manifest.kind not in ("generated", "real"):
-            raise ValueError(f"kind {manifest.kind!r} is neither generated nor real")
-        if len(manifest.per_class) != manifest.identity.classes:
-            raise ValueError(
-                f"{len(manifest.per_class)} class counts for {manifest.identity.classes} classes"
-            )
-        in_shards = sum(shard.items for shard in manifest.shards)
-        if not manifest.items == sum(manifest.per_class) == in_shards:
-            raise ValueError(f"{manifest.items} items, but the shards hold {in_shards}")
-        return manifest
+    def __post_init__(self) -> None:
+        """Refuse numbers that do not agree,."""
+        if len(self.per_class) != self.identity.classes:
+            raise ValueError(f"{len(self.per_class)} class counts for {self.identity.classes} classes")
+        in_shards = sum(shard.items for shard in self.shards)
+        if not self.items == sum(self.per_class) == in_shards:
+            raise ValueError(f"{self.items} items, but the shards hold {in_shards}")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from tts.checks import check_indices
 from tts.errors import UsageError
 
 
@@ -22,6 +23,7 @@ def split(
     A class with two items or more keeps at least one of them on either side; a single item is for training.
     Split before pairing: no item then stands on both sides.
     """
+    check_indices(labels, None, "labels")
     if not 0.0 < fraction < 1.0:
         raise UsageError(f"held-out fraction is {fraction}, it must lie between 0 and 1; use for example 0.1")
     shuffled = torch.randperm(len(labels), generator=generator)
@@ -47,6 +49,8 @@ class PairSampler:
 
     def __init__(self, real_labels: Tensor, generated_labels: Tensor, seed: int) -> None:
         """Index labels (N_real,) and (N_generated,)."""
+        check_indices(real_labels, None, "labels of real items")
+        check_indices(generated_labels, None, "labels of generated items")
         highest = [int(labels.max()) + 1 for labels in (real_labels, generated_labels) if len(labels)]
         classes = max(highest, default=0)
         self._real, self._real_starts, real_counts = _by_class(real_labels, classes)
@@ -68,6 +72,8 @@ class PairSampler:
         The pairs depend on the seed and the epoch only; another batch size cuts the same stream elsewhere.
         The first ``skip`` batches are left out, for a training that goes on in the middle of an epoch.
         """
+        if min(pairs, batch) < 1 or skip < 0:
+            raise UsageError(f"pairs {pairs} and batch {batch} must be at least 1, skip {skip} at least 0")
         digest = hashlib.sha256(f"{self._seed}:{epoch_index}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         for start in range(0, pairs, batch):

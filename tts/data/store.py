@@ -17,7 +17,8 @@ from tts.cache import known
 from tts.data.columns import check_range, column_types
 from tts.data.manifest import FORMAT_VERSION, Manifest, Shard
 from tts.errors import CheckpointError
-from tts.io import map_tensors, read_json, sha256_file
+from tts.io import map_tensors, sha256_file
+from tts.records import read_record
 
 MANIFEST = "manifest.json"
 SHARD = re.compile(r"shard-(\d{5,})\.safetensors")
@@ -28,20 +29,7 @@ def existing(folder: Path | str) -> Manifest | None:
     path = Path(folder) / MANIFEST
     if not path.exists():
         return None
-    record = read_json(path, own=True)
-    version = record.get("format") if isinstance(record, dict) else None
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format {version}, this version reads format {FORMAT_VERSION}; collect the data again"
-        )
-    try:
-        manifest = Manifest.from_json(record)
-        if strangers := [shard.name for shard in manifest.shards if not SHARD.fullmatch(shard.name)]:
-            raise ValueError(f"{strangers[0]!r} is not a shard's name")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        fault = f"no field {error}" if isinstance(error, KeyError) else str(error)
-        raise CheckpointError(f"{path} is not a valid manifest ({fault}); collect the data again") from error
-    return manifest
+    return read_record(path, Manifest, "manifest", "collect the data again", FORMAT_VERSION, own=True)
 
 
 class TokenStore:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +13,11 @@ from torch import Tensor
 
 from tts import __version__
 from tts.data.columns import column_types, columns
-from tts.data.manifest import BackboneIdentity, Kind, Manifest, Shard
+from tts.data.manifest import FORMAT_VERSION, BackboneIdentity, Kind, Manifest, Shard
 from tts.data.store import MANIFEST, SHARD
 from tts.errors import UsageError
 from tts.io import ensure_writable_dir, map_tensors, save_tensors, sha256_file, write_json
+from tts.records import plain, tagged
 
 
 def write_manifest(
@@ -49,7 +49,7 @@ def write_manifest(
         },
         plan=plan,
     )
-    write_json(folder / MANIFEST, manifest.to_json())
+    write_json(folder / MANIFEST, tagged(FORMAT_VERSION, manifest))
     return manifest
 
 
@@ -77,7 +77,7 @@ class StoreWriter:
             raise UsageError(f"{self.folder} already holds a data set; choose another folder or overwrite it")
         self._next = max(_shard_numbers(self.folder), default=-1) + 1 if taken else 0
         self._kind, self._identity = kind, identity
-        self._settings = json.loads(json.dumps(dict(settings)))  # fails now rather than after the run
+        self._settings = plain(dict(settings))  # fails now rather than after the run
         self._shard_items = shard_items
         self._pending: list[dict[str, Tensor]] = []
         self._pending_items = 0

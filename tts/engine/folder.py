@@ -17,9 +17,10 @@ from pathlib import Path
 from tts.engine.plan import PLAN_FILE, Plan, ShardRange
 from tts.engine.shards import glance, shard_name
 from tts.errors import CheckpointError
-from tts.io import atomic_path, read_json, remove_path
+from tts.io import atomic_path, remove_path
 from tts.locks import SUFFIX, Lock
 from tts.pipeline import Item
+from tts.records import read_record
 
 STAGING = ".unfinished"
 WORK = ".work"
@@ -81,6 +82,11 @@ class RunFolder:
         return self.plan.id not in [plan.id for plan in plans if plan]
 
 
+@dataclass(frozen=True)
+class _Stands:
+    plan: str | None = None
+
+
 def recorded_plan(folder: Path, layout: Layout) -> str | None:
     """The id of the plan that a folder's record stands for, "" if it names none; ``None`` without record."""
     return plan_named_in(folder / layout.record)
@@ -91,10 +97,9 @@ def plan_named_in(path: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        record = read_json(path)
+        return read_record(path, _Stands, "record", "make it anew").plan or ""
     except CheckpointError:
         return ""
-    return str(record.get("plan") or "") if isinstance(record, dict) else ""
 
 
 def remove_run(folder: Path, layout: Layout) -> None:

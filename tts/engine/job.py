@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
+from msgspec import Meta
+
+from tts import limits
 from tts.engine.folder import RunFolder
 from tts.engine.shards import Rows
 from tts.errors import CheckpointError
-from tts.io import read_json
 from tts.pipeline import Item
+from tts.records import read_record
 
 
 @dataclass(frozen=True)
@@ -23,19 +25,17 @@ class Timing:
     They are those that passed while items were made, also where a shard was published at the same time.
     """
 
-    seconds: float = 0.0
-    items: int = 0
+    seconds: Annotated[float, Meta(ge=0)] = 0.0
+    items: limits.Count = 0
 
     @classmethod
     def of(cls, folder: Path) -> Timing:
         """The sum of the times that all processes left in a folder; what is none does not count."""
         seconds, items = 0.0, 0
         for path in sorted(folder.glob("time-*.json")):
-            with suppress(CheckpointError, KeyError, TypeError, ValueError, OverflowError):
-                record = read_json(path)
-                took, made = float(record["seconds"]), int(record["items"])
-                if math.isfinite(took):
-                    seconds, items = seconds + took, items + made
+            with suppress(CheckpointError):
+                one = read_record(path, cls, "time", "leave it out")
+                seconds, items = seconds + one.seconds, items + one.items
         return cls(seconds, items)
 
 

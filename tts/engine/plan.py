@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 
-from tts.errors import CheckpointError, UsageError
-from tts.io import read_json, write_json
+from tts import limits
+from tts.errors import UsageError
+from tts.io import write_json
 from tts.pipeline import Item
+from tts.records import digest, plain, read_record, tagged
 
 PLAN_FILE = "plan.json"
 FORMAT_VERSION = 1
@@ -26,7 +28,7 @@ class Segment:
     """Items that were asked for together: the fields that chose them, their number and a fingerprint."""
 
     choice: dict[str, Any]
-    items: int
+    items: limits.Items
     fingerprint: str
 
 
@@ -51,9 +53,14 @@ class Share:
     def parse(cls, text: str) -> Share:
         """Read ``i/n``."""
         part, slash, parts = text.partition("/")
-        if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-            raise UsageError(f"shard {text!r} must be i/n with i from 1 to n; for example 2/8")
-        return cls(int(part), int(parts))
+        which, of = limits.whole(part), limits.whole(parts)
+        if not (slash and which and of and 1 <= which <= of):
+            raise UsageError(f"shard {limits.brief(text)!r} must be i/n with i from 1 to n; for example 2/8")
+        if of > limits.SHARDS:
+            raise UsageError(
+                f"shard {limits.brief(text)!r} has too many shares; {limits.SHARDS} are the most"
+            )
+        return cls(which, of)
 
     def __contains__(self, number: object) -> bool:
         """Whether a shard, counted from 0, belongs to the share."""
@@ -70,8 +77,8 @@ class Plan:
     kind: str
     settings: dict[str, Any]
     identity: dict[str, Any]
-    shard_items: int
-    segments: tuple[Segment, ...]
+    shard_items: Annotated[int, Meta(ge=1)]
+    segments: Annotated[tuple[Segment, ...], Meta(min_length=1)]
 
     @property
     def items(self) -> int:
@@ -81,7 +88,7 @@ class Plan:
     @property
     def id(self) -> str:
         """A hash of everything that the plan says."""
-        return _hash(self.to_json())
+        return digest(tagged(FORMAT_VERSION, self))
 
     def shards(self) -> list[ShardRange]:
         """All shards in order."""
@@ -102,32 +109,19 @@ class Plan:
         names = names or (["kind"] if self.kind != other.kind else [])
         return names + (["shard_items"] if self.shard_items != other.shard_items else [])
 
-    def to_json(self) -> dict[str, Any]:
-        """A record for JSON."""
-        return {"format": FORMAT_VERSION, **asdict(self), "segments": [asdict(s) for s in self.segments]}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Plan:
-        """Read what ``to_json`` made; ``KeyError``, ``TypeError`` or ``ValueError`` if it is not that."""
-        if record["format"] != FORMAT_VERSION:
-            raise ValueError(f"format {record['format']}, this version reads format {FORMAT_VERSION}")
-        segments = tuple(
-            Segment(dict(s["choice"]), int(s["items"]), str(s["fingerprint"])) for s in record["segments"]
-        )
-        plan = cls(
-            kind=str(record["kind"]),
-            settings=dict(record["settings"]),
-            identity=dict(record["identity"]),
-            shard_items=int(record["shard_items"]),
-            segments=segments,
-        )
-        if plan.shard_items < 1 or plan.items < 1:
-            raise ValueError(f"{plan.items} items in shards of {plan.shard_items}")
-        return plan
+    def __post_init__(self) -> None:
+        """Refuse what no run could make."""
+        if self.items > limits.ITEMS:
+            raise UsageError(f"{self.items} images, a run makes at most {limits.ITEMS}; make several runs")
+        if sum(-(-segment.items // self.shard_items) for segment in self.segments) > limits.SHARDS:
+            raise UsageError(
+                f"{self.items} images in shards of {self.shard_items} make more than {limits.SHARDS} shards;"
+                " pass a larger --shard-items"
+            )
 
     def save(self, folder: Path) -> None:
         """Write ``plan.json``."""
-        write_json(folder / PLAN_FILE, self.to_json())
+        write_json(folder / PLAN_FILE, tagged(FORMAT_VERSION, self))
 
     @classmethod
     def load(cls, folder: Path) -> Plan | None:
@@ -135,13 +129,7 @@ class Plan:
         path = folder / PLAN_FILE
         if not path.exists():
             return None
-        try:
-            return cls.from_json(read_json(path))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            fault = f"no field {error}" if isinstance(error, KeyError) else str(error)
-            raise CheckpointError(
-                f"{path} is no valid plan ({fault}); choose another --out or pass --overwrite"
-            ) from error
+        return read_record(path, cls, "plan", "choose another --out or pass --overwrite", FORMAT_VERSION)
 
 
 @dataclass(frozen=True)
@@ -168,11 +156,13 @@ class Request:
         """Build a request; all fields must be such that JSON gives them back unchanged."""
         if not items:
             raise UsageError("the run has no items; ask for at least one image")
-        segment = Segment(_plain(choice), len(items), fingerprint(items))
+        segment = Segment(plain(choice), len(items), fingerprint(items))
         size = SHARD_ITEMS if shard_items is None else shard_items
         if size < 1:
             raise UsageError(f"shard-items {size} must be at least 1; the default is {SHARD_ITEMS}")
-        plan = Plan(kind, _plain(settings), _plain(identity), size, (segment,))
+        if size > limits.ITEMS:
+            raise UsageError(f"shard-items {limits.brief(size)} must be at most {limits.ITEMS}")
+        plan = Plan(kind, plain(settings), plain(identity), size, (segment,))
         return cls(plan, items, any_size=shard_items is None)
 
     @property
@@ -207,13 +197,3 @@ def _blocks(items: Iterable[Item]) -> Iterator[np.ndarray[Any, np.dtype[np.int64
 
 def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     return sorted(key for key in {*a, *b} if a.get(key) != b.get(key))
-
-
-def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields as JSON gives them back."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(fields)))
-    return plain
-
-
-def _hash(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -13,9 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tts import limits
 from tts.engine.plan import ShardRange
 from tts.errors import CheckpointError
 from tts.io import load_tensors, map_tensors, read_metadata, save_tensors
+from tts.records import parse_record
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,10 @@ def read_shard(
     tensors, metadata = map_tensors(path) if checked else load_tensors(path, own=True)
     if fault := _foreign(metadata, owner, whole):
         raise CheckpointError(f"{path} {fault}")
-    taken = metadata.get("taken", "")
-    if not taken.isdecimal():
+    taken = limits.whole(metadata.get("taken", ""))
+    if taken is None:
         raise CheckpointError(f"{path} does not say how many items it holds")
-    return Rows(tensors, int(taken), _skipped(path, metadata), _remarks(path, metadata)), metadata
+    return Rows(tensors, taken, skipped_of(path, metadata), _remarks(path, metadata)), metadata
 
 
 def glance(path: Path, owner: ShardRange) -> str | None:
@@ -95,7 +97,7 @@ def glance(path: Path, owner: ShardRange) -> str | None:
 
 def skipped_in(path: Path) -> tuple[str, ...]:
     """The items that a shard names as skipped."""
-    return _skipped(path, read_metadata(path))
+    return skipped_of(path, read_metadata(path))
 
 
 def remarks_in(path: Path) -> tuple[str, ...]:
@@ -103,15 +105,16 @@ def remarks_in(path: Path) -> tuple[str, ...]:
     return _remarks(path, read_metadata(path))
 
 
-def _skipped(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
-    try:
-        return tuple(json.loads(metadata["skipped"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not say which items it leaves out") from error
+def skipped_of(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """The items that a shard's metadata name as skipped."""
+    text = metadata.get("skipped", "")
+    return parse_record(
+        text, tuple[str, ...], str(path), "list of the items that it leaves out", "make it anew"
+    )
 
 
 def _remarks(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
-    return _skipped(path, {"skipped": metadata.get("remarks", "[]")})
+    return skipped_of(path, {"skipped": metadata.get("remarks", "[]")})
 
 
 def _foreign(metadata: Mapping[str, str], owner: ShardRange, whole: bool) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from tts.contents import stated_digest
 from tts.engine.folder import RunFolder
 from tts.engine.plan import ShardRange
 from tts.engine.shards import Rows, read_shard
-from tts.errors import TtsError
+from tts.errors import CheckpointError, TtsError
+from tts.records import SIZE, parse_record
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _header(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size)) if size <= path.stat().st_size else {}
-    except (OSError, ValueError, RecursionError):
+            text = file.read(size) if size <= SIZE else b""
+        return parse_record(text, dict[str, Any], str(path), "header", "make it anew")
+    except (OSError, CheckpointError):
         return {}
-    return header if isinstance(header, dict) else {}

@@ -247,7 +247,7 @@ class _Shift:
 def _kept(path: Path, shard: ShardRange) -> tuple[list[Rows], float]:
     """The batches that a stopped process kept of a shard, and the seconds they took."""
     if path.exists():
-        with suppress(CheckpointError):
+        with suppress(CheckpointError, ValueError):
             rows, metadata = read_shard(path, shard, whole=False)
             return [rows], float(metadata.get("seconds", 0))
     return [], 0.0

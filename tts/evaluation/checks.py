@@ -10,10 +10,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from tts.checks import check_indices, check_matrix
 from tts.errors import ShapeError, UsageError
 from tts.evaluation.features import Features
 from tts.evaluation.figures import MetricOptions, Reference
 from tts.evaluation.frechet import FrechetStatistics
+from tts.limits import check_numbers
 
 _DEVIATIONS = 6.0  # above chance, for neighbours to be alike: once in 10^9 shuffled sets
 _RATIO = 1.5  # and this many times as often as by chance: less does no harm to the Inception Score
@@ -21,7 +23,12 @@ _RATIO = 1.5  # and this many times as often as by chance: less does no harm to 
 
 def check_comparable(samples: Features, reference: Reference, options: MetricOptions) -> None:
     """Refuse sets that no figures can be computed of, and options that are out of range."""
+    if not isinstance(samples, Features):
+        raise ShapeError(f"samples must be tts.Features, got {type(samples).__name__}")
     _check_options(options)
+    for name, part in (("pooled features", samples.pool), ("spatial features", samples.spatial)):
+        if part is not None:
+            check_matrix(part, f"{name} of the samples")
     if len(samples) < 2:
         raise UsageError(f"figures need at least 2 images, got {len(samples)}; generate more")
     _check_finite(samples, "samples")
@@ -34,6 +41,8 @@ def check_comparable(samples: Features, reference: Reference, options: MetricOpt
     for name, part in (("labels", samples.labels), ("logits", samples.logits), ("spatial", samples.spatial)):
         if part is not None and len(part) != len(samples):
             raise ShapeError(f"{len(samples)} images have {len(part)} rows of {name}, expected one each")
+    if samples.labels is not None:
+        check_indices(samples.labels, None, "labels")
 
 
 def doubts(samples: Features, reference: Reference, options: MetricOptions) -> Iterator[str]:
@@ -103,9 +112,8 @@ def _ordered(labels: Tensor | None, logits: Tensor) -> bool:
 
 
 def _check_options(options: MetricOptions) -> None:
+    check_numbers(options)
     rules = (
-        ("neighbours", options.neighbours, options.neighbours >= 1, "1 or more"),
-        ("split", options.split, options.split >= 1, "1 or more"),
         (
             "bootstrap",
             options.bootstrap,

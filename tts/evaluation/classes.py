@@ -10,9 +10,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from tts.checks import check_labels, check_numbers_in
+
 
 def correct(logits: Tensor, labels: Tensor) -> Tensor:
     """Which images (N,) the extractor gives their own class, by logits (N, C) and labels (N,)."""
+    check_numbers_in(logits, "logits")
+    check_labels(labels, len(logits))
     return logits.argmax(dim=1) == labels
 
 
@@ -34,6 +38,8 @@ def strange_labels(labels: Tensor, classes: int) -> str | None:
 
 def within_class_variance(features: Tensor, labels: Tensor) -> float:
     """Total variance of features (N, D) within a class, averaged over the classes; lost modes lower it."""
+    check_numbers_in(features, "features")
+    check_labels(labels, len(features))
     one = torch.ones(1, len(labels), dtype=torch.float64)
     return float(resampled_variance(features, labels, one)[0])
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tts import limits
 from tts.config import SearchSettings
 from tts.interfaces import Backbone, BackboneState, Proposals
 from tts.pipeline import Generator
@@ -35,13 +36,13 @@ class Cost:
     a scorer does inside itself does not. ``peak_bytes`` includes the weights (see ``peak_memory``).
     """
 
-    images: int
-    transformer_passes: int
-    scorer_calls: int
-    decoder_calls: int
-    image_scorer_calls: int
+    images: limits.Items
+    transformer_passes: limits.Count
+    scorer_calls: limits.Count
+    decoder_calls: limits.Count
+    image_scorer_calls: limits.Count
     seconds: float
-    peak_bytes: int | None
+    peak_bytes: limits.Count | None
 
 
 class CostCounter:

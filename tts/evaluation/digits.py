@@ -15,9 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tts import limits
 from tts.errors import CheckpointError, UsageError
 from tts.evaluation.features import Features, check_images
 from tts.io import load_tensors, save_tensors, sha256_file
+from tts.records import parse_record
 from tts.specs import FeatureRequest, ImageScorerRequest
 
 CLASSIFIER_FILE = Path(__file__).parent.parent / "embedded" / "digits-classifier.safetensors"
@@ -31,9 +33,9 @@ SPATIAL_LAYER, SPATIAL_CHANNELS = 1, 7
 class ClassifierConfig:
     """Widths of the stride-two convolutions, the last of which is the number of features."""
 
-    widths: tuple[int, ...] = (16, 32, 64)
-    classes: int = 10
-    groups: int = 4
+    widths: limits.Widths = (16, 32, 64)
+    classes: limits.Classes = 10
+    groups: limits.Width = 4
 
 
 class DigitsClassifier(nn.Module):
@@ -78,8 +80,10 @@ def load_digits_classifier(file: Path = CLASSIFIER_FILE) -> DigitsClassifier:
         raise CheckpointError(
             f"{file} is no classifier of digits; leave the file name out for the embedded one"
         )
-    fields = json.loads(metadata["config"])
-    config = ClassifierConfig(tuple(fields["widths"]), fields["classes"], fields["groups"])
+    remedy = "leave the file name out for the embedded one"
+    config = parse_record(
+        metadata.get("config", ""), ClassifierConfig, str(file), "classifier of digits", remedy
+    )
     net = DigitsClassifier(config)
     net.load_state_dict({key: value.float() for key, value in state.items()})
     return net.requires_grad_(False).eval()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tts import limits
 from tts.evaluation.features import Features
 from tts.evaluation.frechet import FrechetStatistics
 
@@ -63,7 +64,7 @@ class Figures:
     mean total variance of pooled features within a class. ``intervals`` holds (low, high) by figure name.
     """
 
-    images: int
+    images: limits.Items
     fid: float
     mean_diff2: float
     trace_reference: float

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tts.checks import check_matrix
 from tts.errors import ShapeError, UsageError
 
 Matrix = NDArray[np.float64]
@@ -58,6 +59,7 @@ class FrechetStatistics:
     @staticmethod
     def of(features: Tensor) -> FrechetStatistics:
         """Statistics of features (N, D) that are all at hand."""
+        check_matrix(features, "features")
         return FrechetStatistics(features.shape[-1]).update(features)
 
     @staticmethod
@@ -91,7 +93,8 @@ class FrechetStatistics:
 
     def update(self, features: Tensor) -> FrechetStatistics:
         """Add features (N, D), by blocks about their own mean, so that nothing large cancels."""
-        if features.ndim != 2 or features.shape[1] != len(self.mean):
+        check_matrix(features, "features")
+        if features.shape[1] != len(self.mean):
             raise ShapeError(f"features are {tuple(features.shape)}, expected (N, {len(self.mean)})")
         for block in features.detach().split(BLOCK):
             if len(block):

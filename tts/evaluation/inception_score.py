@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tts.checks import check_numbers_in
 from tts.errors import ShapeError, UsageError
 
 
@@ -34,7 +35,8 @@ def inception_score(logits: Tensor, split: int | None = None) -> float:
     The parts must be random ones: of images in the order of their classes, a part has few classes and scores
     low.
     """
-    if logits.ndim != 2 or not len(logits):
+    check_numbers_in(logits, "logits")
+    if not len(logits):
         raise ShapeError(f"logits are {tuple(logits.shape)}, expected (N, C) with an image or more")
     if split is not None and split < 1:
         raise UsageError(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tts.checks import check_numbers_in
 from tts.errors import ShapeError, UsageError
 from tts.evaluation.distances import UNIT, Distances, HalfDistances, blocks
 
@@ -49,6 +50,8 @@ def coverage(
     ``half`` compares distances in half precision, as the ADM evaluator does. Memory is that of the features
     and of a few blocks; time grows with (N + M)^2 D.
     """
+    check_numbers_in(reference, "features of the reference")
+    check_numbers_in(samples, "features of the samples")
     if reference.shape[1:] != samples.shape[1:]:
         raise ShapeError(f"samples have {samples.shape[1]} features, the reference {reference.shape[1]}")
     inside = within(samples, reference, radii(reference, neighbours, half, block), half, block)

@@ -5,6 +5,9 @@ Axis letters: N rows of an array, n of a portion.
 
 from __future__ import annotations
 
+import math
+import os
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,6 +26,15 @@ _SUFFIX = ".npy"
 _CHUNK = 1 << 16
 _LOCAL_HEADER = 30
 """Bytes of a zip member's own header before its name, whose length and that of what follows it ends with."""
+
+
+_DEFLATED = 1040
+"""Bytes that a byte of a zip can stand for at most."""
+_DAMAGE = (
+    *(EOFError, LookupError, MemoryError, OverflowError, RuntimeError, SyntaxError, TypeError, ValueError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""What zipfile and numpy raise at damaged files and at headers that are no headers."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ class NpzFile:
         try:
             with self.path.open("rb") as file, zipfile.ZipFile(file) as archive:
                 yield archive
-        except (EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        except _DAMAGE as error:
             raise CheckpointError(
                 f"{self.path} is no complete npz ({reason(error)}); write or fetch it again"
             ) from error
@@ -111,6 +123,7 @@ class NpzFile:
             shape, by_columns, dtype = read(member)
             if by_columns and len(shape) > 1 and dtype == np.uint8:
                 raise ValueError(f"{name} is stored column by column; save it in C order")
+            _check_size(archive, name, shape, dtype, member.tell())
             return ArrayInfo(name, dtype, shape, member.tell())
 
     @contextmanager
@@ -128,3 +141,16 @@ class NpzFile:
         with closing(archive.open(member)) as stream:
             stream.seek(info.start + offset)
             yield stream
+
+
+def _check_size(
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], start: int
+) -> None:
+    """Refuse an array that is not as long as its file says, before anything is made for it."""
+    member = archive.getinfo(name)
+    size = os.fstat(archive.fp.fileno()).st_size if archive.fp else 0
+    if member.compress_size > size or member.file_size > _DEFLATED * (member.compress_size + 64):
+        raise ValueError(f"{name} says it has {member.file_size} bytes, the file has {size}")
+    needed = start + dtype.itemsize * math.prod(shape)
+    if min(shape, default=0) < 0 or (not dtype.hasobject and member.file_size != needed):
+        raise ValueError(f"{name} of shape {str(shape)[:80]} does not fit into {member.file_size} bytes")

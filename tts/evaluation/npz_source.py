@@ -5,7 +5,6 @@ Axis letters: N images, n of a portion, S pixels a side.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from tts.evaluation.npz_file import ArrayInfo, NpzFile
 from tts.images import Pixels
 from tts.io import sha256_file
 from tts.outputs import recorded_files
+from tts.records import parse_record
 
 IMAGES, LABELS, RECORD = "arr_0", "arr_1", "record"
 
@@ -65,8 +65,8 @@ def open_npz(path: Path, square: bool = True) -> NpzSource:
         size=check_square(path, info.shape) if square or info.shape[1] == info.shape[2] else 0,
         labels=labels,
         label_fault=fault,
-        uint8_rule=record.get("uint8"),
-        family=record.get("family"),
+        uint8_rule=_text(record, "uint8"),
+        family=_text(record, "family"),
         backbone=_backbone(record),
         file=file,
     )
@@ -113,17 +113,23 @@ def _labels(file: NpzFile, count: int) -> tuple[Numbers | None, str | None]:
     return values.astype(np.int64), None
 
 
+def _text(record: dict[str, Any], name: str) -> str | None:
+    """The text under a name of a record, if it is one."""
+    value = record.get(name)
+    return value if isinstance(value, str) else None
+
+
 def _backbone(record: dict[str, Any]) -> str | None:
     settings = record.get("settings")
-    return settings.get("backbone") if isinstance(settings, dict) else None
+    return _text(settings, "backbone") if isinstance(settings, dict) else None
 
 
 def read_record(file: NpzFile) -> dict[str, Any]:
     """How the images were made, as ``tts pack`` says; nothing in files of others."""
     if RECORD not in file or file.arrays[RECORD].dtype.kind != "U" or file.arrays[RECORD].shape:
         return {}
+    text, where = str(file.array(RECORD)), str(file.path)
     try:
-        record = json.loads(str(file.array(RECORD)))
-    except ValueError:
+        return parse_record(text, dict[str, Any], where, "record of 'tts pack'", "pack it again")
+    except CheckpointError:
         return {}
-    return record if isinstance(record, dict) else {}

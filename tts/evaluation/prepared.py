@@ -18,6 +18,7 @@ from tts.evaluation.references import OpenReference, open_reference
 from tts.evaluation.resizing import Resize
 from tts.evaluation.sources import open_source
 from tts.io import ensure_writable_dir
+from tts.limits import check_number, check_numbers
 from tts.resolve import build_features, torch_device
 
 Warn = Callable[[str], None]
@@ -40,8 +41,8 @@ class EvalConfig:
     @property
     def batch(self) -> int:
         """Images at once."""
-        if self.batch_size is not None and self.batch_size < 1:
-            raise UsageError(f"batch-size {self.batch_size} must be at least 1; leave it out for {BATCH}")
+        check_number("batch_size", self.batch_size, f"leave it out for {BATCH}")
+        check_numbers(self.options)
         return self.batch_size or BATCH
 
 

@@ -16,6 +16,7 @@ from tts.contents import check_tensors
 from tts.data.manifest import BackboneIdentity
 from tts.errors import CheckpointError, reason
 from tts.io import read_metadata, save_tensors
+from tts.records import parse_record
 from tts.scorers.network import ScorerConfig, ScorerNetwork
 
 FORMAT = "scalewise-tts-scorer-1"
@@ -38,11 +39,10 @@ class ScorerCard:
 
 def save_scorer(path: Path, network: ScorerNetwork, card: ScorerCard) -> None:
     """Write the network's weights and its card."""
-    identity = card.identity.to_json() if card.identity else None
     metadata = {
         "format": FORMAT,
         "config": json.dumps(asdict(card.config)),
-        "identity": json.dumps(identity),
+        "identity": json.dumps(asdict(card.identity) if card.identity else None),
         "training": json.dumps(card.training),
     }
     save_tensors(path, network.state_dict(), metadata)
@@ -75,17 +75,8 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 
 
 def _read_card(path: Path, metadata: dict[str, str]) -> ScorerCard:
-    try:
-        fields: dict[str, Any] = json.loads(metadata["config"])
-        config: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        identity = json.loads(metadata["identity"])
-        return ScorerCard(
-            ScorerConfig(**config),
-            BackboneIdentity.from_json(identity) if identity else None,
-            json.loads(metadata["training"]),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from None
+    parts = ",".join(f'"{name}": {metadata.get(name, "null")}' for name in ("config", "identity", "training"))
+    return parse_record(f"{{{parts}}}", ScorerCard, repr(str(path)), "scorer", "train it again")
 
 
 def _infer_config(path: Path, state: State, grid: int) -> ScorerConfig:

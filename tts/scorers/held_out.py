@@ -6,6 +6,7 @@ They are always in float32, whatever the precision of the training, so that trai
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +50,6 @@ def evaluate(
     return HeldOut(losses, accuracy, real, generated)
 
 
-def mean(losses: tuple[float, ...] | list[float]) -> float:
+def mean(losses: Sequence[float]) -> float:
     """The mean over scales, by which epochs are compared."""
     return sum(losses) / len(losses)

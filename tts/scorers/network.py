@@ -6,10 +6,14 @@ Module and parameter names are the published state-dict keys, so that the author
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from msgspec import Meta
 from torch import Tensor, nn
+
+from tts import limits
 
 SLOPE = 0.2
 
@@ -22,16 +26,16 @@ class ScorerConfig:
     the scale embedding then stands for side ``sides[i]``, and the scorer serves every schedule of such sides.
     """
 
-    channels: int = 32
-    grid: int = 16
-    classes: int = 1000
-    scales: int = 10
-    widths: tuple[int, ...] = (64, 128, 256)
-    strides: tuple[int, ...] = (2, 2, 2)
-    embedding: int = 128
-    hidden: tuple[int, ...] = (512, 256, 128)
-    dropout: float = 0.05
-    sides: tuple[int, ...] = ()
+    channels: limits.Width = 32
+    grid: limits.Side = 16
+    classes: limits.Classes = 1000
+    scales: limits.Scales = 10
+    widths: limits.Widths = (64, 128, 256)
+    strides: limits.Widths = (2, 2, 2)
+    embedding: limits.Width = 128
+    hidden: limits.Widths = (512, 256, 128)
+    dropout: limits.Share = 0.05
+    sides: Annotated[tuple[limits.Side, ...], Meta(max_length=limits.SCALES)] = ()
 
     def serves(self, schedule: tuple[int, ...]) -> bool:
         """Whether the scorer is conditioned on sides and knows all of a schedule's."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tts.io import atomic_path
+from tts.scorers.state import EpochRow
 from tts.scorers.train import TrainResult
 
 BINS = 60
@@ -61,7 +62,7 @@ def draw(result: TrainResult, scales: tuple[int, ...], out: Path) -> list[Path]:
     ]
 
 
-def _curves(history: list[dict[str, Any]], scales: tuple[int, ...], path: Path) -> Path:
+def _curves(history: list[EpochRow], scales: tuple[int, ...], path: Path) -> Path:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")

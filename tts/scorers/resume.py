@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tts.data.store import TokenStore
 from tts.errors import CheckpointError, UsageError, reason
 from tts.io import load_tensors, remove_path, save_tensors
+from tts.records import digest, encode, parse_record, plain, tagged
 from tts.scorers.settings import TrainSettings, option
-from tts.scorers.state import Snapshot, TrainState
+from tts.scorers.state import Reached, Snapshot, TrainState
 
 CHECKPOINT_FILE = "last.safetensors"
 FORMAT = "scalewise-tts-training-1"
@@ -23,17 +22,24 @@ Facts = dict[str, Any]
 """What makes a training the one that it is: its settings, and the contents of both data sets."""
 
 
+@dataclass(frozen=True)
+class _Record:
+    facts: Facts
+    state: Reached
+
+
 def facts(settings: TrainSettings, real: TokenStore, generated: TokenStore) -> Facts:
     """The facts of a training, as JSON gives them back."""
     chosen = {key: value for key, value in asdict(settings).items() if key not in FREE}
     contents = {"real data": _digest(real), "generated data": _digest(generated)}
-    return json.loads(json.dumps({**chosen, **contents}))
+    found: Facts = plain({**chosen, **contents})
+    return found
 
 
 def _digest(store: TokenStore) -> str:
     """The contents of a data set, wherever it lies."""
     shards = [(shard.items, shard.sha256) for shard in store.manifest.shards]
-    return hashlib.sha256(json.dumps([store.identity.to_json(), shards]).encode()).hexdigest()[:12]
+    return digest([store.identity, shards])[:12]
 
 
 def check_same(path: Path, before: Facts, now: Facts) -> None:
@@ -49,22 +55,26 @@ def check_same(path: Path, before: Facts, now: Facts) -> None:
 
 def save_checkpoint(path: Path, snapshot: Snapshot, known: Facts) -> None:
     """Write a training's state in one piece, in place of the one before."""
-    record = {"facts": known, "state": snapshot.record}
-    save_tensors(path, snapshot.tensors, {"format": FORMAT, "training": json.dumps(record)})
+    record = tagged(FORMAT, _Record(known, snapshot.record))
+    save_tensors(path, snapshot.tensors, {"training": encode(record)})
 
 
 def load_checkpoint(path: Path, now: Facts) -> Snapshot:
     """Read the state of a training with the given facts, into memory of its own."""
     try:
         tensors, metadata = load_tensors(path, own=True)
-        if metadata.get("format") != FORMAT:
-            raise ValueError(f"its format is {metadata.get('format')}, not {FORMAT}")
-        record = json.loads(metadata["training"])
-        before, state = dict(record["facts"]), dict(record["state"])
-    except (CheckpointError, KeyError, TypeError, ValueError) as error:
+    except CheckpointError as error:
         raise _damaged(path, error) from error
-    check_same(path, before, now)
-    return Snapshot({key: value.clone() for key, value in tensors.items()}, state)
+    record = parse_record(
+        metadata.get("training", ""),
+        _Record,
+        str(path),
+        "checkpoint",
+        "pass --overwrite to train anew",
+        FORMAT,
+    )
+    check_same(path, record.facts, now)
+    return Snapshot({key: value.clone() for key, value in tensors.items()}, record.state)
 
 
 def restore(path: Path, state: TrainState, snapshot: Snapshot) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from tts.errors import UsageError
+from tts.limits import OPTIONS, check_numbers
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """The mean over pairs of what the scores of real (n,) and generated maps (n,) cost."""
@@ -54,14 +55,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
-        for name in ("epochs", "batch", "epoch_pairs", "accumulate", "patience"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{option(name)} {value} must be at least 1")
         if not 0 < self.learning_rate < math.inf:
             raise UsageError(f"lr {self.learning_rate} must be a number above 0; the paper uses 3e-4")
-        if not 0 <= self.seed < 2**63:
-            raise UsageError(f"seed {self.seed} must be from 0 to below 2^63")
+        check_numbers(self)
         if not 0 <= self.ema < 1:
             raise UsageError(f"ema {self.ema} must be from 0 (off) to below 1")
         if self.accumulate > self.batch:
@@ -92,4 +88,4 @@ def described(settings: TrainSettings) -> dict[str, Any]:
 
 def option(name: str) -> str:
     """The command line's word for a field."""
-    return {"learning_rate": "lr"}.get(name, name.replace("_", "-"))
+    return OPTIONS.get(name, name.replace("_", "-"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypedDict, cast
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tts import limits
 from tts.scorers.held_out import HeldOut
 from tts.scorers.network import ScorerNetwork
 from tts.scorers.rng import RandomState, random_state
@@ -17,15 +19,33 @@ from tts.scorers.settings import TrainSettings
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
+class EpochRow(TypedDict):
+    """A finished epoch from 1: the training's mean loss, and held-out figures by scale."""
+
+    epoch: limits.Count
+    train_loss: float
+    loss: Sequence[float]
+    accuracy: Sequence[float]
+
+
 @dataclass
 class Position:
     """Finished epochs and steps of the one after, its sum of losses, seconds and figures so far."""
 
-    epoch: int = 0
-    step: int = 0
+    epoch: limits.Count = 0
+    step: limits.Count = 0
     loss_sum: float = 0.0
     seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[EpochRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What of a training's state is no tensor; ``kept`` is the epoch from 1 of the network that counts."""
+
+    position: Position
+    kept: limits.Count | None
+    scaler: dict[str, int | float]
 
 
 @dataclass(frozen=True)
@@ -40,10 +60,10 @@ class Kept:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A training's state as tensors and a record for JSON."""
+    """A training's state as tensors and a record."""
 
     tensors: dict[str, Tensor]
-    record: dict[str, Any]
+    record: Reached
 
 
 class TrainState:
@@ -81,12 +101,9 @@ class TrainState:
         if self.kept is not None:
             scores = {"real": self.kept.real, "generated": self.kept.generated}
             tensors |= _prefixed("kept", self.kept.state) | _prefixed("scores", scores)
-        record = {
-            "position": asdict(self.position),
-            "kept": self.kept.epoch if self.kept is not None else None,
-            "scaler": self.scaler.state_dict(),
-        }
-        return Snapshot(tensors, record)
+        kept = self.kept.epoch if self.kept is not None else None
+        position = replace(self.position, history=list(self.position.history))
+        return Snapshot(tensors, Reached(position, kept, self.scaler.state_dict()))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over what ``snapshot`` gave; ``LookupError``, ``TypeError`` and so on if it is not that."""
@@ -97,13 +114,13 @@ class TrainState:
         moments = {i: _moments(tensors, i, p) for i, p in enumerate(self.net.parameters())}
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         if self.scaler.is_enabled():
-            self.scaler.load_state_dict(record["scaler"])
+            self.scaler.load_state_dict(record.scaler)
         self.random = _under("random", tensors)
-        self.position = Position(**record["position"])
+        self.position = replace(record.position, history=list(record.position.history))
         self.kept = None
-        if record["kept"] is not None:
+        if record.kept is not None:
             scores = _under("scores", tensors)
-            self.kept = Kept(record["kept"], _under("kept", tensors), scores["real"], scores["generated"])
+            self.kept = Kept(record.kept, _under("kept", tensors), scores["real"], scores["generated"])
 
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

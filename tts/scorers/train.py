@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +22,7 @@ from tts.scorers.pair_data import split_pairs
 from tts.scorers.pair_scores import PairScores
 from tts.scorers.rng import own_random_state, set_random_state
 from tts.scorers.settings import Loss, TrainSettings
-from tts.scorers.state import TrainState
+from tts.scorers.state import EpochRow, TrainState
 from tts.scorers.step import Stepper
 from tts.scorers.team import Team
 
@@ -42,7 +41,7 @@ class TrainResult:
     """
 
     network: ScorerNetwork
-    history: list[dict[str, Any]]
+    history: list[EpochRow]
     real_scores: Tensor
     generated_scores: Tensor
     epoch: int = 1
@@ -110,7 +109,7 @@ class Training:
             while at.epoch < self.settings.epochs and not self.impatient:
                 self._epoch(stepper, team, around, started)
                 figures = team.lead(lambda: self._evaluate(team.world))
-                at.history.append({"epoch": at.epoch + 1, "train_loss": at.loss_sum / self.steps, **figures})
+                at.history.append(self._row(*figures))
                 at.epoch, at.step, at.loss_sum = at.epoch + 1, 0, 0.0
                 at.seconds = time.perf_counter() - started
                 team.lead(around.save)
@@ -141,8 +140,14 @@ class Training:
         stop.signal = signal
         stop.check(f"stopped after step {self.step} of {self.total}, pass --resume to go on")
 
-    def _evaluate(self, world: int) -> dict[str, tuple[float, ...]]:
-        """Held-out figures of the present network, which is kept if it counts."""
+    def _row(self, loss: tuple[float, ...], accuracy: tuple[float, ...]) -> EpochRow:
+        """The epoch that has just ended."""
+        at = self.state.position
+        train_loss = at.loss_sum / self.steps
+        return {"epoch": at.epoch + 1, "train_loss": train_loss, "loss": loss, "accuracy": accuracy}
+
+    def _evaluate(self, world: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Held-out loss and accuracy of the present network by scale; it is kept if it counts."""
         state, at = self.state, self.state.position
         pairs, batch = (
             self.settings.held_out_pairs,
@@ -152,7 +157,7 @@ class Training:
         before = [mean(row["loss"]) for row in at.history]
         if self.settings.keep == "last" or not before or mean(figures.loss) < min(before):
             state.keep(at.epoch + 1, figures)
-        return {"loss": figures.loss, "accuracy": figures.accuracy}
+        return figures.loss, figures.accuracy
 
     def result(self) -> TrainResult:
         """What a finished training has made; in rank 0."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tts.config import dtype_name, parse_scales
-from tts.errors import UsageError
+from tts.limits import check_numbers
 from tts.scorers.settings import TrainSettings
 
 
@@ -44,8 +44,7 @@ class TrainConfig:
 def check(config: TrainConfig) -> None:
     """Refuse numbers out of range before anything is loaded."""
     _settings(config, ())
-    if config.checkpoint_steps < 1:
-        raise UsageError(f"checkpoint-steps {config.checkpoint_steps} must be at least 1")
+    check_numbers(config)
 
 
 def train_settings(config: TrainConfig, count: int) -> TrainSettings:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tts import limits
 from tts.data.manifest import BackboneIdentity
-from tts.errors import CheckpointError
-from tts.io import read_json, sha256_file, write_json
+from tts.io import sha256_file, write_json
+from tts.records import read_record
 from tts.scorers.checkpoint import SCORER_FILE, ScorerCard, save_scorer
 from tts.scorers.report import beyond_first, draw, score_gap
 from tts.scorers.settings import TrainSettings, described
@@ -34,6 +35,27 @@ class TrainSummary:
     epoch: int
     epochs: int
     finished_before: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeldOutFigures:
+    """Held-out loss and accuracy by scale."""
+
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What later commands need of ``metrics.json``; ``scales`` count from 1."""
+
+    held_out: HeldOutFigures
+    history: tuple[dict[str, Any], ...]
+    scales: tuple[limits.Side, ...]
+    seconds: float
+    kept_epoch: limits.Count | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -82,22 +104,23 @@ def write_result(
 
 def read_summary(out: Path, finished_before: bool = False) -> TrainSummary:
     """The summary of a finished training from its files."""
-    record = read_json(out / METRICS_FILE, own=True)
-    try:
-        figures, history = record["held_out"], record["history"]
-        return TrainSummary(
-            out / SCORER_FILE,
-            tuple(record["scales"]),
-            tuple(figures["loss"]),
-            tuple(figures["accuracy"]),
-            tuple(path for name in ("curves.png", "scores.png") if (path := out / name).exists()),
-            float(record["seconds"]),
-            int(record.get("kept_epoch", len(history))),
-            len(history),
-            finished_before,
-            tuple(map(str, record.get("warnings", ()))),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{out / METRICS_FILE} has no figures of a training ({error}); pass --overwrite to train anew"
-        ) from error
+    record = read_metrics(out)
+    return TrainSummary(
+        out / SCORER_FILE,
+        record.scales,
+        record.held_out.loss,
+        record.held_out.accuracy,
+        tuple(path for name in ("curves.png", "scores.png") if (path := out / name).exists()),
+        record.seconds,
+        len(record.history) if record.kept_epoch is None else record.kept_epoch,
+        len(record.history),
+        finished_before,
+        record.warnings,
+    )
+
+
+def read_metrics(out: Path) -> Metrics:
+    """The figures of a finished training."""
+    return read_record(
+        out / METRICS_FILE, Metrics, "record of a training", "pass --overwrite to train anew", own=True
+    )

@@ -18,7 +18,7 @@ from tts.engine.launch import Launch, agree
 from tts.engine.stopping import Stop
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import Backbone
-from tts.io import ensure_writable_dir, read_json
+from tts.io import ensure_writable_dir
 from tts.manager import get_plugins
 from tts.owners import claim
 from tts.resolve import build_backbone, find_backbone, load_factory, torch_device
@@ -42,7 +42,7 @@ from tts.scorers.state import Snapshot
 from tts.scorers.team import Team, check_devices
 from tts.scorers.train import Around, Training
 from tts.scorers.train_config import TrainConfig, check, train_settings
-from tts.scorers.train_files import METRICS_FILE, TrainSummary, read_summary, write_result
+from tts.scorers.train_files import METRICS_FILE, TrainSummary, read_metrics, read_summary, write_result
 
 Progress = Callable[[int, int], None]
 
@@ -128,9 +128,7 @@ def _beginning(config: TrainConfig, launch: Launch) -> str:
 def _check_finished(config: TrainConfig) -> None:
     """Refuse to take a finished training for one with other settings."""
     path = Path(config.out) / METRICS_FILE
-    read_summary(Path(config.out))
-    stored = read_json(path, own=True).get("settings")
-    before = stored if isinstance(stored, dict) else {}
+    before = read_metrics(Path(config.out)).settings
     names = [field.name for field in fields(TrainSettings) if hasattr(config, field.name)]
     now = {name: getattr(config, name) for name in names if name not in FREE}
     check_same(path, {name: before.get(name, getattr(TrainConfig, name, None)) for name in now}, now)

@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tts.checks import check_logits
+from tts.checks import check_batch, check_logits
 from tts.config import SearchSettings, parse_scales
 from tts.errors import UsageError
 from tts.interfaces import Backbone, BackboneInfo, ScaleEvent
+from tts.limits import CANDIDATES, brief
 from tts.ranked import filtered
 from tts.sampling import Distribution
 from tts.search import SearchResult, Step, effective_candidates
@@ -47,6 +48,8 @@ class BeamOptions:
         """Refuse numbers out of range."""
         if self.paths < 1:
             raise ValueError(f"paths {self.paths} must be at least 1; 1 is lsrs with the greedy selector")
+        if self.paths > CANDIDATES:
+            raise ValueError(f"paths {brief(self.paths)} must be at most {CANDIDATES}")
 
     def prunes(self, scales: int) -> frozenset[int]:
         """The zero-based scales."""
@@ -82,6 +85,7 @@ class Beam:
         no_own_counts(counts, "beam")
         info = backbone.info
         prunes = self.options.prunes(info.scales)
+        check_batch(backbone.info, labels, seeds, prefix)
         state = backbone.begin(labels, settings.cfg)
         check_paths(state, info, "beam")
         paths = Paths(state, labels, seeds, info)

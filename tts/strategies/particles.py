@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tts.checks import check_logits
+from tts.checks import check_batch, check_logits
 from tts.config import SearchSettings
 from tts.errors import UsageError
 from tts.interfaces import Backbone, BackboneInfo, ScaleEvent
@@ -94,6 +94,7 @@ class Particles:
         """
         no_own_counts(counts, "particles")
         info = backbone.info
+        check_batch(backbone.info, labels, seeds, prefix)
         state = backbone.begin(labels, settings.cfg)
         check_paths(state, info, "particles")
         paths = Paths(state, labels, seeds, info)

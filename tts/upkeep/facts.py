@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 from tts.data.manifest import Manifest
 from tts.engine.folder import RunFolder
 from tts.engine.plan import Plan
+from tts.engine.shards import skipped_of
 from tts.engine.worker import at_work, who
 from tts.errors import CheckpointError
 from tts.io import map_tensors
@@ -90,8 +90,8 @@ class Census:
         try:
             tensors, metadata = map_tensors(path)
             labels = tensors["labels"].tolist()
-            self.skipped += json.loads(metadata.get("skipped", "[]"))
-        except (CheckpointError, KeyError, ValueError):
+            self.skipped += skipped_of(path, metadata) if "skipped" in metadata else ()
+        except (CheckpointError, KeyError):
             self.unreadable.append(path.name)
             return
         self.images += len(labels)

@@ -13,7 +13,7 @@ from tts.engine.folder import MOVING, STAGING, WORK, Layout, RunFolder, plan_nam
 from tts.engine.plan import PLAN_FILE, Plan
 from tts.engine.verifying import Fault, brief
 from tts.errors import CheckpointError, UsageError
-from tts.io import read_json
+from tts.outputs import read_run
 from tts.sample_job import LAYOUT as SAMPLE
 
 REPAIR = "repair.json"
@@ -112,8 +112,8 @@ def _record(folder: Path, plan: Plan | None) -> tuple[Manifest | None, Fault | N
     try:
         if layout is DATA:
             return existing(folder), None
-        record = read_json(path) if path.exists() else {}
+        if path.exists():
+            read_run(folder)
     except CheckpointError as error:
         return None, Fault(path.name, brief(error, path))
-    whole = isinstance(record, dict) and (not path.exists() or isinstance(record.get("plan"), str | None))
-    return None, None if whole else Fault(path.name, "is no record of 'tts sample'")
+    return None, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tts.data.collect import LISTING
 from tts.data.collect_config import CollectConfig
@@ -16,7 +17,8 @@ from tts.engine.progress import Report
 from tts.engine.verifying import recorded_digest
 from tts.engine.worker import at_work, who
 from tts.errors import UsageError
-from tts.io import atomic_path, read_json, sha256_file, write_json
+from tts.io import atomic_path, sha256_file, write_json
+from tts.records import read_record
 from tts.sample_run import run_sample
 from tts.upkeep.command import Config, config_of
 from tts.upkeep.found import REPAIR, Found
@@ -124,7 +126,10 @@ def reopen(run: RunFolder, found: Found) -> None:
     path = run.path / run.layout.record
     whole = not any(fault.name == path.name for fault in found.faults)
     if found.kind == "sample" and whole and path.exists():
-        write_json(path, {**read_json(path), "finished": False, "plan": None})
+        write_json(
+            path,
+            {**read_record(path, dict[str, Any], "record", "make it anew"), "finished": False, "plan": None},
+        )
     else:
         path.unlink(missing_ok=True)
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tts.engine.folder import RunFolder
@@ -18,6 +16,7 @@ from tts.engine.plan import ShardRange
 from tts.engine.shards import Rows
 from tts.engine.verifying import Fault, brief
 from tts.errors import CheckpointError, reason
+from tts.evaluation.npz_file import NpzFile
 from tts.images import read_image
 from tts.io import load_tensors, sha256_file
 from tts.outputs import GRID, NPZ, TOKENS, TRACE, image_path, recorded_files
@@ -85,6 +84,8 @@ class Joined:
             try:
                 for fault in _npz_faults(self.run.path / NPZ, self.run.plan.items):
                     self._add(NPZ, fault)
+            except CheckpointError as error:
+                self._add(NPZ, brief(error, self.run.path / NPZ))
             except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
                 self._add(NPZ, f"is no complete npz ({reason(error)})".replace(f"{self.run.path}/", ""))
         try:
@@ -119,18 +120,9 @@ def _npz_faults(path: Path, items: int) -> Iterator[str]:
         damaged = archive.testzip()
         if damaged:
             yield f"{damaged} does not match its checksum"
-        shape = _shape(archive, "arr_0.npy")
-        if len(shape) != 4 or shape[0] != items or shape[3] != 3:
-            yield f"arr_0 has shape {shape}, the plan has {items} images"
-    with path.open("rb") as file, closing(np.load(file, allow_pickle=False)) as arrays:
-        counts: list[NDArray[np.int64]] = [arrays["arr_1"], arrays["seeds"]]
-        if any(array.shape != (items,) for array in counts):
-            yield f"labels and seeds are not {items}"
-
-
-def _shape(archive: zipfile.ZipFile, member: str) -> tuple[int, ...]:
-    """The shape of an array, by its header."""
-    with archive.open(member) as file:
-        np.lib.format.read_magic(file)
-        shape: tuple[int, ...] = np.lib.format.read_array_header_1_0(file)[0]
-        return shape
+    arrays = NpzFile(path).arrays
+    shape = arrays["arr_0"].shape
+    if len(shape) != 4 or shape[0] != items or shape[3] != 3:
+        yield f"arr_0 has shape {shape}, the plan has {items} images"
+    if any(arrays[name].shape != (items,) for name in ("arr_1", "seeds")):
+        yield f"labels and seeds are not {items}"

@@ -109,7 +109,7 @@ def test_a_truncated_folder_is_refused(folder):
 def test_a_damaged_description_is_refused(folder, config):
     metadata = {"format": storage.FOLDER_FORMAT, **({} if config is None else {"config": config})}
     save_file({"a": torch.ones(1)}, folder / TRANSFORMER_FILE, metadata=metadata)
-    assert "damaged" in refusal(read_folder_config, folder / TRANSFORMER_FILE)
+    assert "is not a valid converted model" in refusal(read_folder_config, folder / TRANSFORMER_FILE)
 
 
 def test_a_family_that_is_not_known_is_refused(folder):
@@ -262,7 +262,7 @@ def test_a_stored_schedule_that_is_none_is_damage(flexvar_folder, schedule, tmp_
     config["transformer"]["schedule"] = schedule
     changed = {**metadata, "config": json.dumps(config)}
     save_file({"a": torch.ones(1)}, tmp_path / TRANSFORMER_FILE, changed)
-    assert "damaged" in refusal(folder_spec, tmp_path)
+    assert "; convert it again" in refusal(folder_spec, tmp_path)
 
 
 @pytest.mark.usefixtures("depth_16")

@@ -129,13 +129,13 @@ def damaged(change):
 )
 def test_a_damaged_list_is_one_line(cache, change, refused):
     cache.write_text(change(cache.read_text()))
-    with refused(f"{cache} is no complete list of images (", "; delete it,", kind=CheckpointError):
+    with refused(f"{cache} is not a valid list of images (", "; delete it,", kind=CheckpointError):
         ImageFolder.load(cache, "/images")
 
 
 def test_bytes_that_are_no_text(cache, refused):
     cache.write_bytes(bytes(range(256)))
-    with refused("is no complete list of images", kind=CheckpointError):
+    with refused("is not a valid list of images", kind=CheckpointError):
         ImageFolder.load(cache, "/images")
 
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tts.data.manifest import BackboneIdentity, Manifest, Shard
+from tts.records import encode, parse_record, tagged
 
 IDENTITY = BackboneIdentity("var-test", (1, 2), 3, 50, 4, 2, "ab" * 32)
 
@@ -14,25 +15,22 @@ IDENTITY = BackboneIdentity("var-test", (1, 2), 3, 50, 4, 2, "ab" * 32)
 def test_manifest_round_trip() -> None:
     shards = (Shard("shard-00000.safetensors", 2, "00"), Shard("shard-00001.safetensors", 1, "11"))
     manifest = Manifest("real", IDENTITY, {"crop": "center"}, 3, (1, 0, 2), shards, {"torch": "2"})
-    record = json.loads(json.dumps(manifest.to_json()))
-    assert record["format"] == 1
-    assert Manifest.from_json(record) == manifest
+    assert parse_record(encode(tagged(1, manifest)), Manifest, "x", "manifest", "", 1) == manifest
     with pytest.raises(ValueError, match="4 items, but the shards hold 3"):
-        Manifest.from_json({**record, "items": 4})
+        replace(manifest, items=4)
 
 
 def test_identity_round_trip_and_mismatch() -> None:
-    assert BackboneIdentity.from_json(json.loads(json.dumps(IDENTITY.to_json()))) == IDENTITY
+    assert parse_record(encode(IDENTITY), BackboneIdentity, "x", "identity", "") == IDENTITY
     assert IDENTITY.mismatch(IDENTITY) is None
-    record = IDENTITY.to_json()
-    cases = {
+    cases: dict[str, tuple[Any, str]] = {
         "name": ("var-d16", "backbone var-test, got var-d16"),
-        "schedule": ([1, 3], "scale schedule 1-2, got 1-3"),
+        "schedule": ((1, 3), "scale schedule 1-2, got 1-3"),
         "codebook_size": (4096, "codebook size 50, got 4096"),
         "weights": ("cd" * 32, "weights abababababab, got cdcdcdcdcdcd"),
     }
     for field, (value, words) in cases.items():
-        assert IDENTITY.mismatch(BackboneIdentity.from_json({**record, field: value})) == words
+        assert IDENTITY.mismatch(replace(IDENTITY, **{field: value})) == words
 
 
 def test_identity_of_a_backbone() -> None:

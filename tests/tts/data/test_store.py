@@ -77,22 +77,22 @@ def test_missing_or_foreign_manifest(tmp_path: Path) -> None:
     refused(tmp_path / "missing", "no manifest")
     write(tmp_path)
     edit_manifest(tmp_path, format=99)
-    refused(tmp_path, "format 99, this version reads format 1")
+    refused(tmp_path, "its format is 99, this version reads 1")
     (tmp_path / "manifest.json").write_text("[1]")
-    refused(tmp_path, "format None")
+    refused(tmp_path, "expected `object`")
     (tmp_path / "manifest.json").write_text("{")
-    refused(tmp_path, "not valid JSON")
+    refused(tmp_path, "is not a valid manifest")
 
 
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"kind": "fake"}, "neither generated nor real"),
+        ({"kind": "fake"}, "invalid enum value 'fake'"),
         ({"items": 12}, "12 items, but the shards hold 11"),
         ({"per_class": [11]}, "1 class counts for 3 classes"),
-        ({"identity": {"name": "var"}}, "no field"),
+        ({"identity": {"name": "var"}}, "missing required field"),
         ({"identity": None}, "not a valid manifest"),
-        ({"shards": [{"name": "../x.safetensors", "items": 11, "sha256": ""}]}, "not a shard's name"),
+        ({"shards": [{"name": "../x.safetensors", "items": 11, "sha256": ""}]}, "shards"),
     ],
 )
 def test_inconsistent_manifest(changes: dict[str, Any], match: str, tmp_path: Path) -> None:

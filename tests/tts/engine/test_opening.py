@@ -80,7 +80,7 @@ def test_a_folder_of_another_command_is_refused(runs, asked, overwrite):
 def test_a_damaged_plan_is_refused_and_can_be_overwritten(runs, expected):
     runs.run()
     (runs.out / "plan.json").write_text("{")
-    with pytest.raises(CheckpointError, match=r"plan\.json is not valid JSON"):
+    with pytest.raises(CheckpointError, match=r"plan\.json is not a valid plan"):
         runs.run()
     runs.run(overwrite=True)
     assert runs.values() == expected(10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -44,10 +45,10 @@ def test_round_trip(asked, tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "not valid JSON"),
-        ("[]", "is no valid plan"),
-        ('{"format": 9}', "format 9, this version reads format 1"),
-        ('{"format": 1, "kind": "x"}', "no field"),
+        ("{", "is not a valid plan"),
+        ("[]", "is not a valid plan"),
+        ('{"format": 9}', "its format is 9, this version reads 1"),
+        ('{"format": 1, "kind": "x"}', "missing required field"),
     ],
 )
 def test_a_damaged_plan_is_one_line(tmp_path, text, words):
@@ -82,3 +83,29 @@ def test_fingerprints_tell_order_and_sameness_does_not():
     assert same_items(items, items[::-1])
     assert not same_items(items, items[:1])
     assert not same_items(items, [Item(1, 2), Item(3, 5)])
+
+
+@pytest.mark.parametrize(
+    ("items", "shard_items", "words"),
+    [
+        (10**9, 512, "expected `int` <= 10000000 - at `$.segments[0].items`"),
+        (10**15, 512, "expected `int` <= 10000000"),
+        (10**7, 1, "more than 100000 shards"),
+        (10, 0, "expected `int` >= 1 - at `$.shard_items`"),
+        (0, 512, "expected `int` >= 1"),
+    ],
+)
+def test_a_plan_that_no_run_could_make_is_refused(asked, tmp_path, items, shard_items, words):
+    asked(10).plan.save(tmp_path)
+    record = json.loads((tmp_path / "plan.json").read_text())
+    record["segments"][0]["items"], record["shard_items"] = items, shard_items
+    (tmp_path / "plan.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError) as error:
+        Plan.load(tmp_path)
+    assert words in str(error.value)
+
+
+def test_segments_together_have_no_more_items_than_a_run(asked):
+    plan = asked(10).plan
+    with pytest.raises(UsageError, match="a run makes at most 10000000; make several runs"):
+        replace(plan, segments=tuple(replace(plan.segments[0], items=6_000_000) for _ in range(2)))

@@ -90,7 +90,7 @@ def test_joining_keeps_order():
 @pytest.mark.parametrize("text", [b'"[1"', b'"77"', b'"{["'])
 def test_a_damaged_list_of_skipped_items_is_a_fault(path, text):
     path.write_bytes(path.read_bytes().replace(b'"skipped":"[]"', b'"skipped":' + text))
-    words = "does not say which items it leaves out"
+    words = "is not a valid list of the items that it leaves out"
     assert words in str(glance(path, OWNER))
     with pytest.raises(CheckpointError, match=words):
         skipped_in(path)

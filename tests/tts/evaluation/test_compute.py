@@ -210,8 +210,8 @@ BROKEN[3, 2] = torch.nan
             "features of the reference hold NaN",
         ),
         (replace(SAMPLES, labels=torch.zeros(3)), REFERENCE, OPTIONS, ShapeError, "3 rows of labels"),
-        (SAMPLES, REFERENCE, MetricOptions(neighbours=0), UsageError, "neighbours is 0"),
-        (SAMPLES, REFERENCE, MetricOptions(split=0), UsageError, "split is 0, it must be 1 or more"),
+        (SAMPLES, REFERENCE, MetricOptions(neighbours=0), UsageError, "neighbours 0 must be at least 1"),
+        (SAMPLES, REFERENCE, MetricOptions(split=0), UsageError, "split 0 must be at least 1"),
         (SAMPLES, REFERENCE, MetricOptions(bootstrap=19), UsageError, "bootstrap is 19"),
         (SAMPLES, REFERENCE, MetricOptions(confidence=1.0), UsageError, "confidence is 1.0"),
         (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,3 +90,48 @@ def test_a_missing_and_a_foreign_file_are_named(tmp_path: Path, refused: Callabl
 def test_columns_first_are_refused(tmp_path: Path, refused: Any) -> None:
     with refused("stored column by column; save it in C order", kind=CheckpointError):
         written(tmp_path / "a.npz", "stored", arr_0=np.asfortranarray(np.zeros((4, 3), np.uint8)))
+
+
+HEADERS = {
+    "terabytes": "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 64, 64, 3), }",
+    "many digits": "{'descr': '|u1', 'fortran_order': False, 'shape': (%s,), }" % ("9" * 400),
+    "too many digits": "{'descr': '|u1', 'fortran_order': False, 'shape': (%s,), }" % ("9" * 5000),
+    "negative": "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 10), }",
+    "infinity": "{'descr': '|u1', 'fortran_order': False, 'shape': (1e999,), }",
+    "deep": "{'descr': '|u1', 'fortran_order': False, 'shape': %s, }" % ("(" * 3000 + ")" * 3000),
+    "wide type": "{'descr': '|V1000000000000', 'fortran_order': False, 'shape': (10,), }",
+    "no type": "{'descr': 'x9', 'fortran_order': False, 'shape': (10,), }",
+    "other keys": "{'a': 1}",
+    "no dictionary": "[]",
+    "no header": "\x00\x01",
+    "short": "{'descr': '|u1', 'fortran_order': False, 'shape': (99,), }",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_header_that_does_not_fit_is_refused_before_memory_is_taken(
+    tmp_path: Path, refused: Any, name: str, kind: int
+) -> None:
+    path, text = tmp_path / "a.npz", HEADERS[name].encode("latin1") + b"\n"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("arr_0.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", len(text)) + text + bytes(100))
+    tracemalloc.start()
+    with refused(f"{path} is no complete npz", kind=CheckpointError):
+        NpzFile(path).array("arr_0")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+@pytest.mark.parametrize("field", [18, 22])
+def test_sizes_that_the_archive_cannot_have_are_refused(tmp_path: Path, refused: Any, field: int) -> None:
+    """The central directory claims more bytes than the file has, or than so few can stand for."""
+    path = tmp_path / "a.npz"
+    written(path, "deflated", arr_0=np.zeros((10, 10), np.uint8))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"PK\x01\x02") + field + 2
+    content[place : place + 4] = struct.pack("<I", 0x7FFFFFFF)
+    path.write_bytes(content)
+    with refused(f"{path} is no complete npz", kind=CheckpointError):
+        NpzFile(path)

@@ -206,7 +206,7 @@ def test_unfinished_and_foreign_runs_are_refused(
         with refused(str(run), fault):
             open_source(run)
     write_json(run / "run.json", {**json.loads(record), "timing": {}})
-    with refused("run.json is no record of 'tts sample'", kind=CheckpointError):
+    with refused("run.json is not a valid record of 'tts sample'", kind=CheckpointError):
         open_source(run)
     (run / "plan.json").unlink()
     with refused("holds no plan.json, no run of 'tts sample'"):

@@ -11,6 +11,7 @@ import torch
 from tts.data.manifest import BackboneIdentity
 from tts.errors import CheckpointError
 from tts.io import load_tensors, read_metadata, save_tensors
+from tts.records import plain
 from tts.scorers.checkpoint import ScorerCard, check_backbone, load_scorer, save_scorer
 from tts.scorers.network import ScorerConfig, ScorerNetwork
 
@@ -76,7 +77,7 @@ def test_round_trip(file, network, card):
 def test_a_file_says_what_it_is(file, card):
     metadata = read_metadata(file)
     assert metadata["format"] == "scalewise-tts-scorer-1"
-    assert json.loads(metadata["identity"]) == IDENTITY.to_json()
+    assert json.loads(metadata["identity"]) == plain(IDENTITY)
     assert json.loads(metadata["training"]) == card.training
 
 
@@ -210,7 +211,7 @@ def test_the_authors_file_at_another_grid(published, grid, refused):
         {"config": "{"},
         {"config": "[]"},
         {"config": "{}", "training": "{"},
-        {"config": '{"size": 3}'},
+        {"config": '{"channels": "3"}'},
         {"identity": '{"name": "var-test"}'},
         {"identity": "[1]"},
         {"training": ""},
@@ -218,15 +219,15 @@ def test_the_authors_file_at_another_grid(published, grid, refused):
 )
 def test_a_damaged_description_is_refused(file, changes, refused):
     edit(file, **changes)
-    with refused("scorer.safetensors", "has a damaged description", kind=CheckpointError):
+    with refused("scorer.safetensors", "is not a valid scorer", "train it again", kind=CheckpointError):
         load_scorer(file, 4)
 
 
-@pytest.mark.parametrize("key", ["config", "identity", "training"])
+@pytest.mark.parametrize("key", ["config", "training"])
 def test_a_description_that_lacks_a_part_is_refused(file, key, refused):
     tensors, metadata = load_tensors(file)
     save_tensors(file, tensors, {name: text for name, text in metadata.items() if name != key})
-    with refused(f"has a damaged description ('{key}')", kind=CheckpointError):
+    with refused(f"at `$.{key}`", kind=CheckpointError):
         load_scorer(file, 4)
 
 

@@ -25,23 +25,24 @@ from tts.scorers.resume import (
     save_checkpoint,
 )
 from tts.scorers.settings import TrainSettings
-from tts.scorers.state import Snapshot, TrainState
+from tts.scorers.state import Position, Reached, Snapshot, TrainState
 
 SETTINGS = TrainSettings("pairwise", (0, 1))
 KNOWN = {"epochs": 4, "learning_rate": 3e-4, "scales": [0, 1], "real data": "ab"}
+REACHED = Reached(Position(epoch=2), None, {})
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def path(tmp_path):
-    snapshot = Snapshot({"net.a": torch.arange(3)}, {"position": {"epoch": 2}})
+    snapshot = Snapshot({"net.a": torch.arange(3)}, REACHED)
     save_checkpoint(tmp_path / CHECKPOINT_FILE, snapshot, KNOWN)
     return tmp_path / CHECKPOINT_FILE
 
 
 def test_a_checkpoint_is_read_as_it_was_written(path):
     found = load_checkpoint(path, KNOWN)
-    assert found.record == {"position": {"epoch": 2}}
+    assert found.record == REACHED
     assert torch.equal(found.tensors["net.a"], torch.arange(3))
     found.tensors["net.a"].zero_()  # memory of its own, not the file's
     assert torch.equal(load_checkpoint(path, KNOWN).tensors["net.a"], torch.arange(3))
@@ -85,16 +86,15 @@ def test_a_truncated_checkpoint_is_one_line(path, refused):
     "metadata",
     [
         {},
-        {"format": "scalewise-tts-scorer-1"},
-        {"format": "scalewise-tts-training-1"},
-        {"format": "scalewise-tts-training-1", "training": "{"},
-        {"format": "scalewise-tts-training-1", "training": "[]"},
-        {"format": "scalewise-tts-training-1", "training": '{"facts": {}, "state": 3}'},
+        {"training": "{"},
+        {"training": "[]"},
+        {"training": '{"format": "scalewise-tts-scorer-1"}'},
+        {"training": '{"format": "scalewise-tts-training-1", "facts": {}, "state": 3}'},
     ],
 )
 def test_a_damaged_description_is_one_line(path, metadata, refused):
     save_tensors(path, {"a": torch.zeros(1)}, metadata)
-    with refused(f"{path} is damaged (", kind=CheckpointError):
+    with refused(f"{path} is not a valid checkpoint (", kind=CheckpointError):
         load_checkpoint(path, KNOWN)
 
 

@@ -24,7 +24,7 @@ SETTINGS = TrainSettings("pairwise", (0, 1))
         ({"learning_rate": 0.0}, "lr 0.0 must be a number above 0"),
         ({"learning_rate": float("nan")}, "lr nan"),
         ({"learning_rate": float("inf")}, "lr inf"),
-        ({"seed": -1}, "seed -1 must be from 0 to below 2^63"),
+        ({"seed": -1}, "seed -1 must be at least 0"),
         ({"ema": 1.0}, "ema 1.0 must be from 0 (off) to below 1"),
         ({"ema": float("nan")}, "ema nan"),
         ({"condition": "area"}, "unknown condition 'area'; use scale or side"),

@@ -45,7 +45,7 @@ def test_records_of_earlier_versions_kept_the_last_epoch(tmp_path):
 @pytest.mark.parametrize("record", [[], {}, {**RECORD, "held_out": None}, {**RECORD, "seconds": "long"}])
 def test_a_record_of_something_else_is_refused(tmp_path, record, refused):
     write(tmp_path, record)
-    with refused("metrics.json has no figures of a training", "--overwrite", kind=CheckpointError):
+    with refused("metrics.json is not a valid record of a training", "--overwrite", kind=CheckpointError):
         read_summary(tmp_path)
 
 

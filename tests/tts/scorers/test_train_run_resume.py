@@ -145,7 +145,7 @@ def test_a_finished_training_is_not_taken_for_another(config, refused):
     with refused("metrics.json is of a training with other settings (epochs 2, got 5)"):
         run_train(replace(config, resume=True, epochs=5))
     (Path(config.out) / "metrics.json").write_text("[]")
-    with refused("metrics.json has no figures of a training", "--overwrite", kind=CheckpointError):
+    with refused("metrics.json is not a valid record of a training", "--overwrite", kind=CheckpointError):
         run_train(replace(config, resume=True))
 
 

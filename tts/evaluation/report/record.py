@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import CheckpointError
-from tts.io import read_json
+from tts.records import read_record
 
 
 class Record:
@@ -23,7 +23,7 @@ class Record:
     @staticmethod
     def open(path: Path, remedy: str) -> Record:
         """Read a file."""
-        return Record(path, read_json(path, own=True), remedy)
+        return Record(path, read_record(path, dict[str, Any], "record", remedy, own=True), remedy)
 
     def __contains__(self, name: str) -> bool:
         """Whether there is something but null under a name."""

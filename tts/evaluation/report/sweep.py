@@ -77,7 +77,10 @@ def _made(record: Record, anchors: Anchors) -> Section:
         ("Metrics", sweep.part("metrics").values),
         ("Features", sweep.part("features").values),
         ("Reference", sweep.part("reference").values),
-        ("Identity of models and weights", sweep.part("identity").values),
+        (
+            "Identity of models and weights",
+            {name: sweep.part(name).values for name in ("backbone", "judges", "shared")},
+        ),
         ("Environment", record.part("environment").values),
     )
     return how_made(anchors, sweep.text("command"), "The command, as recorded in sweep.json:", groups)

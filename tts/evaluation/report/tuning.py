@@ -29,7 +29,7 @@ from tts.evaluation.tune.confirm import CONFIDENCE, judge
 from tts.evaluation.tune.objective import find_objective
 from tts.evaluation.tune.records import Ledger, Rung
 from tts.evaluation.tune.rows import Row
-from tts.evaluation.tune.store import FORMAT, SETTINGS_FILE, TUNE
+from tts.evaluation.tune.store import SETTINGS_FILE, TUNE, read_tune
 from tts.evaluation.tune.summary import Summary
 
 GO_ON = "run its 'tts tune' again to go on"
@@ -47,9 +47,7 @@ def read_tuning(folder: Path) -> Tuning:
     """The tuning of a folder; one that is not finished or cannot be read is a ``CheckpointError``."""
     record = Record.open(folder / TUNE, "tune anew with --overwrite")
     try:
-        if record.text("format") != FORMAT:
-            raise ValueError(f"format {record.text('format')!r}")
-        ledger = Ledger.of({**record.values, "spent": record.part("budget").need("spent")})
+        ledger = read_tune(record.path, Ledger)
         if "recommended" not in record or ledger.trial is None:
             raise CheckpointError(f"{folder} holds an unfinished tuning; {GO_ON}")
         objective = find_objective(str(record.part("options").need("objective")))
@@ -81,7 +79,7 @@ def _recommendation(tuning: Tuning, anchors: Anchors) -> Section:
         Tile("Recommended", finding.recommended.label, finding.verdict.value),
         _difference(tuning.summary),
         Tile("Time an image", overhead, "winner, in that of the plain model"),
-        Tile("Time taken", seconds(budget.number("spent")), f"of {seconds(budget.number('seconds'))}"),
+        Tile("Time taken", seconds(tuning.record.number("spent")), f"of {seconds(budget.number('seconds'))}"),
     )
     blocks: tuple[Block, ...] = (
         Tiles(tiles),

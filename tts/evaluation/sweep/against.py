@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tts.evaluation.sweep.record import SweepRecord
 from tts.evaluation.sweep.results import FIGURES
 from tts.evaluation.sweep.store import SWEEP, Store
 from tts.io import write_json
+from tts.records import tagged
 
 FORMAT = "scalewise-tts-against-1"
 COMPARED = (*(name for name in FIGURES if name != "images"), "trace_term", "seconds_per_1000")
@@ -168,6 +169,6 @@ def write_comparison(folder: Path, found: Comparison) -> None:
     from tts.evaluation.sweep.against_table import comparison_table
     from tts.io import atomic_path
 
-    write_json(folder / f"against-{found.name}.json", {"format": FORMAT, **asdict(found)})
+    write_json(folder / f"against-{found.name}.json", tagged(FORMAT, found))
     with atomic_path(folder / f"against-{found.name}.md") as temporary:
         temporary.write_text(comparison_table(found).markdown, encoding="utf-8")

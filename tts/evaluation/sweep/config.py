@@ -11,6 +11,7 @@ from tts.evaluation.digits_source import PARTS
 from tts.evaluation.figures import MetricOptions
 from tts.evaluation.sweep.grid import AXES, Grid, parse_grids, parse_sets
 from tts.evaluation.sweep.lab import check_images
+from tts.limits import check_numbers
 from tts.sample_config import SETTINGS, SampleConfig
 
 DIGITS, INCEPTION = "digits", "inception"
@@ -51,10 +52,8 @@ class SweepConfig:
         check_images(self.images)
         if self.base.candidates_of is not None:
             raise UsageError("candidates-of does not go with a sweep: a point has one number for all labels")
-        least = {"batch-size": self.base.batch_size, "threads": self.threads, "time": self.time}
-        for name, value in {**least, "time-images": self.time_images}.items():
-            if value is not None and value < 1:
-                raise UsageError(f"{name} {value} must be at least 1")
+        for config in (self, self.base, self.metrics):
+            check_numbers(config)
 
     def parse(self) -> tuple[tuple[Grid, ...], tuple[int, ...]]:
         """The grids and the seed sets."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tts.building import Model, build_model
 from tts.errors import TtsError
@@ -26,7 +26,8 @@ from tts.evaluation.sweep.scorer_analysis import (
 from tts.evaluation.sweep.scorer_plots import scorer_plots
 from tts.evaluation.sweep.sheet import Sheet
 from tts.evaluation.sweep.tables import Table
-from tts.io import read_json, sha256_file, write_json
+from tts.io import sha256_file, write_json
+from tts.records import read_record
 
 INDEX = "figures.json"
 NO_PLOTS = (
@@ -45,7 +46,7 @@ class Entry:
     ``header``, ``rows``, and (row, column) of its ``best`` cells.
     """
 
-    kind: str
+    kind: Literal["table", "plot", "grid"]
     file: str
     title: str
     caption: str
@@ -54,13 +55,6 @@ class Entry:
     header: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     best: tuple[tuple[int, int], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields of its kind."""
-        common = {name: getattr(self, name) for name in ("kind", "file", "title", "caption", "paper")}
-        if self.kind == "table":
-            return {**common, "header": self.header, "rows": self.rows, "best": self.best}
-        return {**common, "png": self.png} if self.kind == "plot" else common
 
 
 def write_figures(folder: Path, warn: Warn = lambda message: None) -> list[Entry]:
@@ -81,9 +75,19 @@ def write_figures(folder: Path, warn: Warn = lambda message: None) -> list[Entry
         warn(NO_PLOTS)
     entries += [_grid(folder, grid) for grid in sweep_grids(sheet)]
     entries += _randomised(folder, results, model, warn)
-    listed = [{**entry.to_json(), "sha256": sha256_file(folder / entry.file)} for entry in entries]
+    listed = [{**asdict(entry), "sha256": sha256_file(folder / entry.file)} for entry in entries]
     write_json(folder / INDEX, {"figures": listed})
     return entries
+
+
+@dataclass(frozen=True)
+class _Index:
+    figures: tuple[Entry, ...]
+
+
+def read_index(folder: Path) -> tuple[Entry, ...]:
+    """What ``figures.json`` lists."""
+    return read_record(folder / INDEX, _Index, "list of figures", "draw the figures anew", own=True).figures
 
 
 def lacks_plots(folder: Path) -> bool:
@@ -91,8 +95,8 @@ def lacks_plots(folder: Path) -> bool:
     if not can_draw():
         return False
     try:
-        return not any(entry["kind"] == "plot" for entry in read_json(folder / INDEX, own=True)["figures"])
-    except (TtsError, KeyError, TypeError):
+        return not any(entry.kind == "plot" for entry in read_index(folder))
+    except TtsError:
         return True
 
 
@@ -165,10 +169,7 @@ def _randomised(folder: Path, results: Results, model: LazyModel, warn: Warn) ->
 def _listed_before(folder: Path, file: str) -> Entry | None:
     """An entry of an earlier index whose file is still there."""
     try:
-        entries = read_json(folder / INDEX, own=True)["figures"]
-        found = next((entry for entry in entries if entry["file"] == file), None)
-        if found is None or not (folder / file).is_file():
-            return None
-        return Entry(**{name: found[name] for name in ("kind", "file", "title", "caption", "paper")})
-    except (TtsError, KeyError, TypeError):
+        found = next((entry for entry in read_index(folder) if entry.file == file), None)
+    except TtsError:
         return None
+    return found if (folder / file).is_file() else None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from tts.errors import UsageError
+from tts.limits import brief, whole
 
 Value = str | int | float
 
@@ -131,10 +132,12 @@ def parse_sets(text: str) -> tuple[int, ...]:
     """Numbers of seed sets: ``3`` stands for 0, 1 and 2, ``10-14`` and ``0,3`` for themselves."""
     from tts.config import parse_range
 
-    if text.strip().isdecimal():
-        count = int(text)
+    count = whole(text)
+    if count is not None:
         if not 1 <= count <= MOST_POINTS:
-            raise UsageError(f"seeds {count} must be from 1 to {MOST_POINTS} sets; name others like 10-14")
+            raise UsageError(
+                f"seeds {brief(count)} must be from 1 to {MOST_POINTS} sets; name others like 10-14"
+            )
         return tuple(range(count))
     return parse_range(text, "seeds", 10**9)
 
@@ -160,7 +163,9 @@ def _values(name: str, text: str) -> Iterator[Value]:
             value = AXES[name](part)
         except ValueError:
             kind = "whole numbers" if AXES[name] is int else "numbers"
-            raise UsageError(f"axis {name} takes {kind}, got {part!r}; write it like {name}=1,2") from None
+            raise UsageError(
+                f"axis {name} takes {kind}, got {brief(part)!r}; write it like {name}=1,2"
+            ) from None
         if value in seen:
             raise UsageError(f"axis {name} has the value {part} twice; name it once")
         seen.add(value)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tts.errors import CheckpointError
-from tts.evaluation.sweep.point import SETTING_FIELDS, Setting
+from tts import limits
+from tts.evaluation.cost import Cost
+from tts.evaluation.figures import Figures
+from tts.evaluation.sweep.point import Setting
 from tts.evaluation.sweep.timed import Timing, ratios, read_timing
-from tts.io import read_json
+from tts.records import encode, parse_record, read_record
 from tts.sample_config import SampleConfig
 
 RESULTS = "results.json"
@@ -20,6 +22,52 @@ FORMAT = "scalewise-tts-results-1"
 SECONDS = "seconds_per_1000"
 
 Numbers = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class _Set:
+    figures: Figures
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class _Entry:
+    id: str
+    label: str
+    setting: Setting
+    sets: dict[int, _Set]
+    strips: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Features:
+    name: str
+
+
+@dataclass(frozen=True)
+class _Reference:
+    text: str
+
+
+@dataclass(frozen=True)
+class _Backbone:
+    classes: limits.Classes | None = None
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    base: SampleConfig
+    images: limits.Items
+    features: _Features
+    features_title: str
+    reference: _Reference
+    backbone: _Backbone = _Backbone()
+
+
+@dataclass(frozen=True)
+class _Content:
+    sweep: _Sweep
+    points: tuple[_Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -117,47 +165,33 @@ class Results:
 
 def read_results(folder: Path) -> Results:
     """Read the results of a sweep's folder; a file that is none is a ``CheckpointError``."""
-    path = folder / RESULTS
-    content, timing = read_json(path, own=True), read_timing(folder)
-    try:
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']!r}")
-        sweep = content["sweep"]
-        return Results(
-            folder=folder,
-            base=base_config(sweep["base"]),
-            title=sweep["features_title"],
-            features=sweep["features"]["name"],
-            reference=sweep["reference"]["text"],
-            images=sweep["images"],
-            classes=sweep.get("identity", {}).get("backbone", {}).get("classes"),
-            points=tuple(_point(entry, timing) for entry in content["points"]),
-            timing=timing,
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        text = " ".join(f"{type(error).__name__} {error}".split())
-        raise CheckpointError(f"{path} holds no results of 'tts sweep' ({text}); sweep again") from None
+    content = read_record(folder / RESULTS, _Content, "file of results", "sweep again", FORMAT, own=True)
+    sweep, timing = content.sweep, read_timing(folder)
+    return Results(
+        folder=folder,
+        base=sweep.base,
+        title=sweep.features_title,
+        features=sweep.features.name,
+        reference=sweep.reference.text,
+        images=sweep.images,
+        classes=sweep.backbone.classes,
+        points=tuple(_point(entry, timing) for entry in content.points),
+        timing=timing,
+    )
 
 
 def base_config(entries: Mapping[str, Any]) -> SampleConfig:
     """The configuration that a record holds; fields that this version does not know are left out."""
-    known = {field.name for field in fields(SampleConfig)}
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in entries.items()
-        if key in known
-    }
-    return SampleConfig(**values)
+    return parse_record(encode(entries), SampleConfig, "base", "configuration", "choose another --out")
 
 
-def _point(entry: Mapping[str, Any], timing: Timing | None) -> ResultPoint:
-    setting = Setting(**{key: entry["setting"][key] for key in SETTING_FIELDS})
+def _point(entry: _Entry, timing: Timing | None) -> ResultPoint:
     sets = {
-        int(number): _derived({**one["cost"], **one["figures"]})
-        for number, one in sorted(entry["sets"].items(), key=lambda item: int(item[0]))
+        number: _derived({**asdict(one.cost), **asdict(one.figures)})
+        for number, one in sorted(entry.sets.items())
     }
-    rounds = timing.per_1000(entry["id"]) if timing else ()
-    return ResultPoint(entry["id"], entry["label"], setting, sets, rounds, tuple(entry.get("strips", ())))
+    rounds = timing.per_1000(entry.id) if timing else ()
+    return ResultPoint(entry.id, entry.label, entry.setting, sets, rounds, entry.strips)
 
 
 def _derived(numbers: dict[str, Any]) -> Numbers:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from tts import limits
 from tts.evaluation.cost import Cost
 from tts.evaluation.figures import Figures
 
@@ -26,8 +26,8 @@ class SweepRecord:
     command: str
     base: Record
     grids: tuple[str, ...]
-    images: int
-    seed_sets: tuple[int, ...]
+    images: limits.Items
+    seed_sets: tuple[limits.Seed, ...]
     features: Record
     features_title: str
     reference: Record
@@ -65,23 +65,6 @@ class SweepRecord:
             points=_union(earlier.points, self.points),
         )
 
-    def to_json(self) -> Record:
-        """A record for JSON."""
-        identity = {"backbone": self.backbone, "judges": self.judges, "shared": self.shared}
-        record = {"format": FORMAT, **asdict(self), "identity": identity}
-        for name in identity:
-            del record[name]
-        return record
-
-    @staticmethod
-    def from_json(record: Mapping[str, Any]) -> SweepRecord:
-        """Read what ``to_json`` made; ``KeyError``, ``TypeError`` or ``ValueError`` if it is not that."""
-        if record["format"] != FORMAT:
-            raise ValueError(f"format {record['format']}, this version reads {FORMAT}")
-        given = {**record, **record["identity"]}
-        given |= {name: tuple(given[name]) for name in ("grids", "seed_sets", "points")}
-        return SweepRecord(**{field.name: given[field.name] for field in fields(SweepRecord)})
-
 
 @dataclass(frozen=True)
 class SetRecord:
@@ -93,17 +76,8 @@ class SetRecord:
     figures: Figures
     cost: Cost
     environment: Record
-    processes: int
+    processes: limits.Count
     strip: str = ""
-
-    @staticmethod
-    def from_json(record: Mapping[str, Any]) -> SetRecord:
-        """Read what ``asdict`` made; ``KeyError``, ``TypeError`` or ``ValueError`` if it is not that."""
-        figures = Figures(**record["figures"])
-        intervals = {name: (low, high) for name, (low, high) in figures.intervals.items()}
-        figures, cost = replace(figures, intervals=intervals), Cost(**record["cost"])
-        environment, strip = dict(record["environment"]), str(record.get("strip", ""))
-        return SetRecord(figures, cost, environment, int(record["processes"]), strip)
 
 
 def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,9 +14,11 @@ import torch
 from tts.evaluation.cost import Cost
 from tts.evaluation.figures import Figures
 from tts.evaluation.sweep.point import SETTING_FIELDS, Setting
+from tts.evaluation.sweep.record import FORMAT as SWEEP_FORMAT
 from tts.evaluation.sweep.record import Record, SetRecord, SweepRecord
 from tts.evaluation.sweep.store import Named, Store
 from tts.io import atomic_path, write_json
+from tts.records import tagged
 from tts.runinfo import environment
 
 FORMAT = "scalewise-tts-results-1"
@@ -62,7 +64,7 @@ def write_results(store: Store, record: SweepRecord, device: torch.device) -> li
     results = gather(store, record)
     content = {
         "format": FORMAT,
-        "sweep": record.to_json(),
+        "sweep": tagged(SWEEP_FORMAT, record),
         "environment": environment(device),
         "axes": axes([result.point.setting for result in results]),
         "points": [_point(result) for result in results],

@@ -5,10 +5,9 @@ Axis letters: R real maps, G generated maps, P same-class pairs of both, S scale
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from einops import rearrange
@@ -21,8 +20,9 @@ from tts.evaluation.sweep.curve_names import short_names
 from tts.evaluation.sweep.reading import Results
 from tts.evaluation.sweep.scorer_maps import Maps, generated_maps, real_maps
 from tts.interfaces import Backbone, Proposals, Scorer
-from tts.io import read_json, sha256_file, write_json
+from tts.io import sha256_file, write_json
 from tts.pipeline import default_batch
+from tts.records import read_record, tagged
 from tts.scorers.learned import LearnedScorer
 from tts.scorers.losses import pairwise, pointwise
 from tts.scorers.report import BINS, ScoreGap, beyond_first, score_gap
@@ -199,31 +199,15 @@ def scores(scorer: Scorer, backbone: Backbone, maps: Maps, device: torch.device)
 
 def write_analysis(folder: Path, analysis: Analysis) -> None:
     """Write ``scorers.json``."""
-    write_json(folder / SCORERS, {"format": FORMAT, **asdict(analysis)})
+    write_json(folder / SCORERS, tagged(FORMAT, analysis))
 
 
 def read_analysis(folder: Path, texts: Sequence[str]) -> Analysis | None:
     """What was found before, if it is there and the same scorers were asked for."""
     try:
-        content = read_json(folder / SCORERS, own=True)
-        if content["format"] != FORMAT:
-            return None
-        found = _analysis(content)
-    except (CheckpointError, AttributeError, KeyError, TypeError):
+        found = read_record(
+            folder / SCORERS, Analysis, "analysis of scorers", "draw the figures anew", FORMAT, own=True
+        )
+    except CheckpointError:
         return None
     return found if found.asked == tuple(texts) else None
-
-
-def _analysis(content: Mapping[str, Any]) -> Analysis:
-    fields = {key: value for key, value in content.items() if key != "format"}
-    scorers = tuple(_read_judged(entry) for entry in fields["scorers"])
-    return Analysis(**{**fields, "asked": tuple(fields["asked"]), "scorers": scorers})
-
-
-def _read_judged(entry: Mapping[str, Any]) -> Judged:
-    found = entry["judgement"]
-    if found is not None:
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
-        values["gap"] = ScoreGap(**found["gap"])
-        found = Judgement(**values)
-    return Judged(**{**entry, "scales": tuple(entry["scales"]), "judgement": found})

@@ -6,7 +6,7 @@ removed but files that prove damaged.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tts.engine.folder import WORK
@@ -15,10 +15,11 @@ from tts.errors import CheckpointError, UsageError
 from tts.evaluation.sweep.lab import Measured
 from tts.evaluation.sweep.names import Name
 from tts.evaluation.sweep.point import Setting
-from tts.evaluation.sweep.record import SetRecord, SweepRecord
+from tts.evaluation.sweep.record import FORMAT, SetRecord, SweepRecord
 from tts.images import Pixels
-from tts.io import make_folder, read_json, save_png, write_json
+from tts.io import make_folder, save_png, write_json
 from tts.outputs import RECORD
+from tts.records import read_record, tagged
 
 SWEEP, POINTS, POINT, STRIP_FILE = "sweep.json", "points", "point.json", "images.png"
 
@@ -34,6 +35,13 @@ class Named:
     def id(self) -> str:
         """The name of its folder."""
         return self.name.id
+
+
+@dataclass(frozen=True)
+class _PointRecord:
+    id: str
+    label: str
+    setting: Setting
 
 
 @dataclass(frozen=True)
@@ -59,12 +67,9 @@ class Store:
         path = self.folder / SWEEP
         if not path.exists():
             return None
-        try:
-            return SweepRecord.from_json(read_json(path, own=True))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} is no record of 'tts sweep' that this version reads ({error}); choose another --out"
-            ) from error
+        return read_record(
+            path, SweepRecord, "record of 'tts sweep'", "choose another --out", FORMAT, own=True
+        )
 
     def open(self, asked: SweepRecord, points: list[Named]) -> None:
         """Add what is asked for to what the folder holds; refuses other figures by name.
@@ -81,11 +86,11 @@ class Store:
             asked = asked.joined(before)
         for point in points:
             self._write_point(point)
-        write_json(self.folder / SWEEP, asked.to_json())
+        write_json(self.folder / SWEEP, tagged(FORMAT, asked))
 
     def _write_point(self, point: Named) -> None:
         folder = self.point_folder(point.id)
-        record = {"id": point.id, "label": point.name.label, "setting": asdict(point.setting)}
+        record = _PointRecord(point.id, point.name.label, point.setting)
         if (folder / POINT).exists():
             found = self.point(point.id)
             if found.setting != point.setting:
@@ -101,13 +106,8 @@ class Store:
     def point(self, point: str) -> Named:
         """A point that was asked for."""
         path = self.point_folder(point) / POINT
-        record = read_json(path, own=True)
-        try:
-            return Named(Name(record["id"], record["label"]), Setting(**record["setting"]))
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{path} is no record of a point ({error}); choose another --out"
-            ) from error
+        found = read_record(path, _PointRecord, "record of a point", "choose another --out", own=True)
+        return Named(Name(found.id, found.label), found.setting)
 
     def set_path(self, point: str, number: int) -> Path:
         """Where the figures of a seed set lie once it is measured."""
@@ -125,7 +125,7 @@ class Store:
         """Write what a seed set gave, the figures last; the lowest set of a point gives its picture."""
         if all(number <= other for other in self.numbers(point)):
             save_png(self.point_folder(point) / STRIP_FILE, side_by_side(measured.strip))
-        write_json(self.set_path(point, number), asdict(record))
+        write_json(self.set_path(point, number), record)
 
     def numbers(self, point: str) -> list[int]:
         """Numbers of the seed sets of a point that are measured, in order."""
@@ -135,12 +135,7 @@ class Store:
     def read_set(self, point: str, number: int) -> SetRecord:
         """What a seed set gave."""
         path = self.set_path(point, number)
-        try:
-            return SetRecord.from_json(read_json(path, own=True))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} is no record of a seed set ({error}); remove it and sweep again"
-            ) from error
+        return read_record(path, SetRecord, "record of a seed set", "remove it and sweep again", own=True)
 
     def remove_damaged(self, point: str, number: int) -> str | None:
         """Remove the file of a seed set that cannot be read, and say what was wrong."""

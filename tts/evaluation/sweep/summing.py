@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,25 @@ import torch
 
 from tts.engine.worker import Worker
 from tts.errors import CheckpointError, RunError
-from tts.evaluation.sweep.record import SweepRecord
+from tts.evaluation.sweep.record import FORMAT, Record, SweepRecord
 from tts.evaluation.sweep.results import JSON_FILE, write_results
 from tts.evaluation.sweep.store import Store
 from tts.evaluation.sweep.timed import TIMING
-from tts.io import read_json
+from tts.records import plain, read_record, tagged
 
 FIGURES_FILE = "figures.json"
+
+
+@dataclass(frozen=True)
+class _Measured:
+    id: str
+    sets: dict[int, Any]
+
+
+@dataclass(frozen=True)
+class _Results:
+    sweep: Record
+    points: tuple[_Measured, ...]
 
 
 def sum_up(store: Store, worker: Worker, device: torch.device) -> tuple[str, ...]:
@@ -40,19 +53,12 @@ def _fresh(store: Store, record: SweepRecord) -> bool:
     if not path.exists():
         return False
     try:
-        content: Any = read_json(path, own=True)
-        listed = {point["id"]: [int(number) for number in point["sets"]] for point in content["points"]}
-        same = content["sweep"] == _as_read(record)
-    except (CheckpointError, AttributeError, KeyError, TypeError, ValueError):
+        content = read_record(path, _Results, "file of results", "sweep again", own=True)
+    except CheckpointError:
         return False
+    listed = {point.id: list(point.sets) for point in content.points}
     measured = {id_: numbers for id_ in record.points if (numbers := store.numbers(id_))}
-    return same and listed == measured
-
-
-def _as_read(record: SweepRecord) -> Any:
-    import json
-
-    return json.loads(json.dumps(record.to_json()))
+    return content.sweep == plain(tagged(FORMAT, record)) and listed == measured
 
 
 def _outdated(folder: Path) -> bool:

@@ -7,12 +7,13 @@ one process, in rounds of random order, and one of them twice in each round: tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.errors import CheckpointError
-from tts.io import read_json, write_json
+from tts import limits
+from tts.io import write_json
+from tts.records import read_record, tagged
 
 TIMING = "timing.json"
 FORMAT = "scalewise-tts-timing-1"
@@ -28,15 +29,22 @@ class Timing:
     minutes, ``before`` the first round and ``after`` the last one. ``batch_size`` ``None`` is the usual one.
     """
 
-    rounds: int
-    images: int
-    threads: int
-    batch_size: int | None
+    rounds: limits.Items
+    images: limits.Items
+    threads: limits.Count
+    batch_size: limits.Count | None
     environment: Mapping[str, Any]
     load_average: Mapping[str, Load]
-    seconds: Mapping[str, tuple[float, ...]]
-    again: tuple[float, ...]
+    seconds: Mapping[str, tuple[limits.Positive, ...]]
+    again: tuple[limits.Positive, ...]
     again_of: str
+
+    def __post_init__(self) -> None:
+        """Refuse rounds that do not fit together."""
+        if {len(values) for values in (self.again, *self.seconds.values())} != {self.rounds}:
+            raise ValueError("rounds are missing")
+        if self.again_of not in self.seconds:
+            raise ValueError(f"no point {self.again_of!r}")
 
     @property
     def noise(self) -> tuple[float, float]:
@@ -56,7 +64,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 def write_timing(folder: Path, timing: Timing) -> None:
     """Write the file as a whole."""
-    write_json(folder / TIMING, {"format": FORMAT, **asdict(timing)})
+    write_json(folder / TIMING, tagged(FORMAT, timing))
 
 
 def read_timing(folder: Path) -> Timing | None:
@@ -64,27 +72,4 @@ def read_timing(folder: Path) -> Timing | None:
     path = folder / TIMING
     if not path.exists():
         return None
-    content = read_json(path, own=True)
-    try:
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']!r}")
-        given = {field.name: content[field.name] for field in fields(Timing)}
-        given["seconds"] = {id_: _positive(values) for id_, values in content["seconds"].items()}
-        given["again"] = _positive(content["again"])
-        timing = Timing(**given)
-        lengths = {len(values) for values in (timing.again, *timing.seconds.values())}
-        if lengths != {timing.rounds} or timing.rounds < 1 or timing.images < 1:
-            raise ValueError("rounds are missing")
-        if timing.again_of not in timing.seconds:
-            raise ValueError(f"no point {timing.again_of!r}")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        text = " ".join(f"{type(error).__name__} {error}".split())
-        raise CheckpointError(f"{path} holds no times of 'tts sweep' ({text}); run --time again") from None
-    return timing
-
-
-def _positive(values: Sequence[Any]) -> tuple[float, ...]:
-    found = tuple(float(value) for value in values)
-    if not all(value > 0 for value in found):
-        raise ValueError("seconds must be above 0")
-    return found
+    return read_record(path, Timing, "file of times of 'tts sweep'", "run --time again", FORMAT, own=True)

@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 
 from tts.errors import UsageError
+from tts.limits import brief
 
 SEARCH_SHARE = 0.6
 """The part of the time that goes into searching; the rest confirms what was found."""
 
 SLACK = 0.05
 """The part of the budget by which a measurement that is begun may exceed it."""
+
+LONGEST = 366 * 86400.0
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
@@ -23,8 +26,10 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(rf"(?:{number}h)?(?:{number}m)?(?:{number}s)?", text.strip())
     parts = match.groups() if match and text.strip() else ()
     seconds = sum(float(part) * UNITS[unit] for part, unit in zip(parts, UNITS, strict=False) if part)
-    if seconds <= 0:
-        raise UsageError(f"budget {text!r} must be a time above 0 like 90s, 20m or 1h30m")
+    if not 0 < seconds <= LONGEST:
+        raise UsageError(
+            f"budget {brief(text)!r} must be a time above 0 like 90s, 20m or 1h30m, of at most a year"
+        )
     return seconds
 
 

@@ -12,6 +12,7 @@ from tts.evaluation.sweep.config import DIGITS, INCEPTION, option_words
 from tts.evaluation.tune.budget import parse_duration
 from tts.evaluation.tune.objective import Objective, find_objective
 from tts.evaluation.tune.space import MOST, Arm
+from tts.limits import NUMBERS, brief, check_numbers
 from tts.sample_config import SETTINGS, SampleConfig
 
 MOST_SEED = 10**6
@@ -61,13 +62,10 @@ class TuneConfig:
             raise UsageError(
                 f"max-overhead {self.max_overhead:g} must be above 0; 1 is the plain model's time"
             )
-        if self.min_images is not None and self.min_images < 2:
-            raise UsageError(f"min-images {self.min_images} must be at least 2")
         if not 0 <= self.seed <= MOST_SEED:
             raise UsageError(f"seed {self.seed} must be from 0 to {MOST_SEED}")
-        for name, value in (("batch-size", self.base.batch_size), ("chunk", self.base.chunk)):
-            if value is not None and value < 1:
-                raise UsageError(f"{name} {value} must be at least 1")
+        for config in (self, self.base):
+            check_numbers(config)
         cfgs = None if self.cfgs is None else parse_cfgs(self.cfgs)
         return Asked(parse_duration(self.budget), find_objective(self.objective), cfgs)
 
@@ -132,6 +130,7 @@ def parse_cfgs(text: str) -> tuple[float, ...]:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         values = ()
-    if not values or not all(0 <= value < float("inf") for value in values):
-        raise UsageError(f"cfgs {text!r} must be numbers of at least 0, like 0,0.5,1")
+    low, high = NUMBERS["cfg"]
+    if not values or not all(low <= value <= high for value in values):
+        raise UsageError(f"cfgs {brief(text)!r} must be numbers from {low} to {high}, like 0,0.5,1")
     return values

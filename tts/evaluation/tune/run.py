@@ -30,9 +30,10 @@ from tts.evaluation.tune.store import (
     WINNER_FILE,
     TuneStore,
     full_record,
+    read_tune,
 )
 from tts.evaluation.tune.summary import Summary
-from tts.io import ensure_writable_dir, read_json
+from tts.io import ensure_writable_dir
 from tts.runinfo import environment
 from tts.settings_file import write_settings
 from tts.workspace import place_of
@@ -121,7 +122,7 @@ class _Session:
     def _finished(self, trial: Trial) -> TuneSummary:
         """What was found before."""
         finding = judge(trial, self.asked.objective)
-        return self._result(finding, read_json(self.store.folder / TUNE, own=True), True)
+        return self._result(finding, read_tune(self.store.folder / TUNE, dict[str, Any]), True)
 
     def _tune(self, desk: Desk) -> Finding:
         """Search with some seed sets and confirm with others."""

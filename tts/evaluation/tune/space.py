@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tts import limits
 from tts.config import FIRST_SELECTED
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo
@@ -27,10 +28,10 @@ class Arm:
     """One of the settings to choose from; ``None`` where a field makes no difference. Scales count from 1."""
 
     cfg: float
-    candidates: int = 1
-    start_scale: int | None = None
+    candidates: limits.Candidates = 1
+    start_scale: limits.Scales | None = None
     selector: str | None = None
-    top_k_select: int | None = None
+    top_k_select: limits.Candidates | None = None
     temperature: float | None = None
 
     @property
@@ -56,11 +57,6 @@ class Arm:
             "temperature": self.temperature,
             "cfg": self.cfg,
         }
-
-    @classmethod
-    def of(cls, setting: dict[str, Any]) -> Arm:
-        """The arm of a record."""
-        return cls(**{**setting, "candidates": int(setting["candidates"])})
 
     @property
     def label(self) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tts.engine.folder import WORK
 from tts.engine.plan import PLAN_FILE
-from tts.errors import CheckpointError, UsageError
+from tts.errors import UsageError
 from tts.evaluation.tune.confirm import Finding
 from tts.evaluation.tune.records import Ledger
-from tts.io import atomic_path, read_json, write_json
+from tts.io import atomic_path, write_json
 from tts.outputs import RECORD
+from tts.records import plain, read_record, tagged
+
+T = TypeVar("T")
 
 FORMAT = "scalewise-tts-tune-1"
 TUNE, SUMMARY = "tune.json", "tune.md"
@@ -33,18 +36,14 @@ class TuneRecord:
     features_title: str
     reference: dict[str, Any]
 
-    def differences(self, record: dict[str, Any]) -> list[str]:
+    def differences(self, other: TuneRecord) -> list[str]:
         """Names of what another tune's record says differently."""
-        mine, others = self.options, record["options"]
+        mine, others = self.options, other.options
         parts = ("backbone", "scorer", "features", "reference")
         return [
             *(name for name in {**mine, **others} if mine.get(name) != others.get(name)),
-            *(name for name in parts if _identity(getattr(self, name)) != _identity(record[name])),
+            *(name for name in parts if _identity(getattr(self, name)) != _identity(getattr(other, name))),
         ]
-
-    def to_json(self) -> dict[str, Any]:
-        """The record for JSON."""
-        return {"format": FORMAT, **{name: getattr(self, name) for name in self.__dataclass_fields__}}
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class TuneStore:
                     raise UsageError(f"{self.folder} holds a run of another command; choose another --out")
         if overwrite or not path.exists():
             return self._emptied()
-        names, ledger = self._read(path, asked)
+        names, ledger = asked.differences(read_tune(path, TuneRecord)), read_tune(path, Ledger)
         if ledger.shape is None:  # a budget that was too small, say: nothing has been decided
             return self._emptied()
         if names:
@@ -83,19 +82,6 @@ class TuneStore:
             (self.folder / name).unlink(missing_ok=True)
         return Ledger()
 
-    def _read(self, path: Path, asked: TuneRecord) -> tuple[list[str], Ledger]:
-        """What differs from what was asked for before, and what was measured then."""
-        record = read_json(path, own=True)
-        try:
-            if record["format"] != FORMAT:
-                raise ValueError(f"format {record['format']}, this version reads {FORMAT}")
-            return asked.differences(record), Ledger.of({**record, "spent": record["budget"]["spent"]})
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} is no record of 'tts tune' that this version reads ({error});"
-                " choose another --out or pass --overwrite"
-            ) from error
-
     def write(self, record: dict[str, Any]) -> None:
         """Write all there is to say."""
         write_json(self.folder / TUNE, record)
@@ -104,6 +90,12 @@ class TuneStore:
         """Write the summary for people."""
         with atomic_path(self.folder / SUMMARY) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def read_tune(path: Path, kind: type[T]) -> T:
+    """A part of ``tune.json``: ``TuneRecord`` or ``Ledger``."""
+    remedy = "choose another --out or pass --overwrite"
+    return read_record(path, kind, "record of 'tts tune'", remedy, FORMAT, own=True)
 
 
 def full_record(
@@ -115,19 +107,15 @@ def full_record(
     finding: Finding | None = None,
 ) -> dict[str, Any]:
     """The content of ``tune.json``: what was asked for, every measurement and, at the end, the finding."""
-    measured = ledger.record()
-    spent, confirmation = measured.pop("spent"), measured.pop("confirmation")
-    if finding is not None:
-        confirmation = {**confirmation, **finding.record()}
     return {
-        **asked.to_json(),
+        **tagged(FORMAT, asked),
+        **plain(ledger),
         "halves": halves,
-        "budget": {"seconds": seconds, "spent": spent},
-        **measured,
+        "budget": {"seconds": seconds},
         "baseline": None if finding is None else finding.baseline.setting(),
         "winner": None if finding is None else finding.winner.setting(),
         "recommended": None if finding is None else finding.recommended.setting(),
-        "confirmation": confirmation,
+        "confirmation": None if finding is None else finding.record(),
         "environment": environment,
     }
 

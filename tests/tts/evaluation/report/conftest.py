@@ -46,7 +46,7 @@ SWEEP = {
     "features": {"name": "digits", "title": "FD"},
     "features_title": "FD",
     "reference": {"text": "heldout", "images": 898, "sha256": "ab" * 32},
-    "identity": {"backbone": {"name": "var-digits", "weights_sha256": "cd" * 32}},
+    "backbone": {"name": "var-digits", "weights_sha256": "cd" * 32},
 }
 FIGURES: list[dict[str, Any]] = [
     {
@@ -80,7 +80,9 @@ FIGURES: list[dict[str, Any]] = [
 def measured(fid: float) -> dict[str, Any]:
     """One seed set of a point."""
     figures = {"images": 200, "fid": fid, "mean_diff2": 0.2, "accuracy": 0.915, "recall": None}
-    cost = {"images": 200, "transformer_passes": 800, "seconds": 1.5}
+    figures |= {"trace_reference": 2.0, "trace_samples": 2.0, "two_trace_sqrt": 3.0}
+    cost = {"images": 200, "transformer_passes": 800, "seconds": 1.5, "peak_bytes": None}
+    cost |= {"scorer_calls": 0, "decoder_calls": 200, "image_scorer_calls": 0}
     return {"figures": figures, "cost": cost}
 
 

@@ -51,5 +51,5 @@ def test_a_folder_without_comparisons_has_no_section(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["{}", "[]", '{"format": "scalewise-tts-against-1", "apart": {}}'])
 def test_a_damaged_comparison_is_refused(tmp_path: Path, content: str) -> None:
     write_json(tmp_path / "against-x.json", json.loads(content))
-    with pytest.raises(CheckpointError, match=r"against-x\.json holds no comparison .*; run"):
+    with pytest.raises(CheckpointError, match=r"against-x\.json is not a valid comparison .*; run"):
         comparison_section(tmp_path, Anchors())

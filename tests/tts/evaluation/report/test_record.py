@@ -32,7 +32,7 @@ def test_values_are_found_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "what"),
-    [([], "holds no JSON object"), ({"a": 1}, "holds no JSON object at 'a'"), ({}, "lacks 'a.b'")],
+    [([], "is not a valid record .*"), ({"a": 1}, "holds no JSON object at 'a'"), ({}, "lacks 'a.b'")],
 )
 def test_what_is_missing_is_named_with_its_file_and_the_remedy(
     tmp_path: Path, content: object, what: str

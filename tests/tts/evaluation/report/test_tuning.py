@@ -91,7 +91,7 @@ def test_an_unfinished_tuning_is_refused_with_the_next_step(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": "other"}, {"rungs": 5}, {"confirmation": {}}, {"options": {}}],
+    [{"format": "other"}, {"rungs": 5}, {"trial": {}}, {"options": {}}],
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     path = write_tuning(tmp_path / "tune", 0.3) / "tune.json"

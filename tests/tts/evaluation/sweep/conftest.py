@@ -116,7 +116,7 @@ class FakeSweep:
             "features_title": self.title,
             "features": {"name": self.features},
             "reference": {"text": self.reference},
-            "identity": {"backbone": {"classes": CLASSES}},
+            "backbone": {"classes": CLASSES},
         }
         make_folder(self.folder)
         content = {

@@ -84,7 +84,7 @@ def test_files_of_another_kind_are_refused(sweep: Any, refused: Any, key: str) -
     sweep.add()
     path = sweep.write() / "results.json"
     write_json(path, {k: v for k, v in read_json(path).items() if k != key})
-    with refused(str(path), "no results of 'tts sweep'", key, kind=CheckpointError):
+    with refused(str(path), "is not a valid file of results", key, kind=CheckpointError):
         read_results(sweep.folder)
 
 

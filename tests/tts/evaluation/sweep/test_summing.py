@@ -10,6 +10,7 @@ import torch
 
 from tts.engine.worker import Worker
 from tts.errors import RunError
+from tts.evaluation.sweep.figures import Entry
 from tts.evaluation.sweep.store import Store
 from tts.evaluation.sweep.summing import sum_up
 from tts.io import read_json, write_json
@@ -24,7 +25,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def draw(folder: Path) -> tuple[str, ...]:
         found.append(folder)
-        write_json(folder / "figures.json", {"figures": [{"kind": "plot"}]})
+        write_json(folder / "figures.json", {"figures": [Entry("plot", "a.svg", "A", "", None)]})
         return ("a note",)
 
     monkeypatch.setattr("tts.evaluation.sweep.summing._draw", draw)

@@ -16,6 +16,7 @@ from tts.engine.worker import Worker
 from tts.errors import StoppedError
 from tts.evaluation.sweep import timing
 from tts.evaluation.sweep.config import SweepConfig
+from tts.evaluation.sweep.figures import Entry
 from tts.evaluation.sweep.run import run_sweep
 from tts.evaluation.sweep.timed import read_timing
 from tts.io import read_json, write_json
@@ -31,7 +32,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def draw(folder: Path) -> tuple[str, ...]:
         found.append(folder)
-        write_json(folder / "figures.json", {"figures": [{"kind": "plot"}]})
+        write_json(folder / "figures.json", {"figures": [Entry("plot", "a.svg", "A", "", None)]})
         return ()
 
     monkeypatch.setattr("tts.evaluation.sweep.summing._draw", draw)
@@ -185,7 +186,7 @@ def test_several_processes_of_torchrun_are_refused(asked: SweepConfig, refused: 
 def test_a_scorer_that_has_changed_is_refused(asked: SweepConfig, refused: Any) -> None:
     path = Path(asked.out) / "sweep.json"
     record = read_json(path)
-    record["identity"]["judges"]["image_scorer digits"]["sha256"] = "0"
+    record["judges"]["image_scorer digits"]["sha256"] = "0"
     write_json(path, record)
     with refused("image_scorer digits is not the one that was measured"):
         run_sweep(asked)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from tts.evaluation.tune.design import first_arms
 from tts.evaluation.tune.records import Ledger
 from tts.evaluation.tune.space import Arm
+from tts.records import encode, parse_record
 
 
 def test_a_ledger_survives_json(bench: Any, tuned: Callable[..., Any]) -> None:
     made = tuned(bench(lambda arm: 1.0 if arm.plain else 0.5), 60)
-    record = made.ledger.record()
-    again = Ledger.of(json.loads(json.dumps(record)))
-    assert again.record() == record
+    record = encode(made.ledger)
+    again = parse_record(record, Ledger, "x", "ledger", "")
+    assert encode(again) == record
     assert again.rungs[0].rows == made.ledger.rungs[0].rows
     assert again.trial == made.ledger.trial
     assert again.shape == made.ledger.shape
 
 
 def test_an_empty_ledger_survives_json() -> None:
-    assert Ledger.of(json.loads(json.dumps(Ledger().record()))) == Ledger()
+    assert parse_record(encode(Ledger()), Ledger, "x", "ledger", "") == Ledger()
 
 
 def test_incomplete_sets_do_not_count(bench: Any, tuned: Callable[..., Any]) -> None:

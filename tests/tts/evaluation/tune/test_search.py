@@ -14,6 +14,7 @@ from tts.evaluation.tune.design import first_arms, neighbours
 from tts.evaluation.tune.desk import Half
 from tts.evaluation.tune.records import Ledger
 from tts.evaluation.tune.space import Arm, Space
+from tts.records import encode, parse_record
 
 Tune = Callable[..., Any]
 
@@ -141,7 +142,7 @@ def test_a_stopped_search_goes_on_where_it_was_and_ends_the_same(bench: Any, tun
 
     def stop_after(count: int) -> Callable[[Ledger], None]:
         def save(ledger: Ledger) -> None:
-            saved.append(ledger.record())
+            saved.append(encode(ledger))
             if len(saved) == count:
                 raise StoppedError(2, "stopped")
 
@@ -154,7 +155,7 @@ def test_a_stopped_search_goes_on_where_it_was_and_ends_the_same(bench: Any, tun
         with pytest.raises(StoppedError):
             tuned(first, 90, save=stop_after(count))
         second = bench(weak_model)
-        resumed = tuned(second, 90, ledger=Ledger.of(saved[-1]))
+        resumed = tuned(second, 90, ledger=parse_record(saved[-1], Ledger, "x", "ledger", ""))
         assert resumed.ledger.shape == whole.ledger.shape
         assert len(first.calls) + len(second.calls) == total
         assert not set(first.calls[4:]) & set(second.calls)

@@ -10,6 +10,7 @@ from tts.errors import UsageError
 from tts.evaluation.tune.design import first_arms
 from tts.evaluation.tune.space import Arm, Space, cfg_values, make_space
 from tts.interfaces import BackboneInfo
+from tts.records import encode, parse_record
 from tts.sample_config import SampleConfig
 from tts.specs import LLAMAGEN_GUIDANCE, VAR_GUIDANCE, SamplingDefaults
 
@@ -79,7 +80,7 @@ def test_given_guidances_replace_the_grid_and_the_nearest_one_is_usual() -> None
 
 def test_an_arm_survives_its_record(space: Space) -> None:
     for arm in (*space.plain, *first_arms(space, 5.0, 50, 2)):
-        assert Arm.of(arm.setting()) == arm
+        assert parse_record(encode(arm), Arm, "x", "arm", "") == arm
 
 
 def test_an_arm_changes_what_it_names_and_nothing_else(space: Space) -> None:

@@ -1,0 +1,145 @@
+"""Public functions refuse what the command line would, with got and expected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tts.config import SearchSettings
+from tts.data.pairs import PairSampler, split
+from tts.errors import ShapeError, TtsError, UsageError
+from tts.evaluation.checks import check_comparable
+from tts.evaluation.classes import accuracy, within_class_variance
+from tts.evaluation.features import Features
+from tts.evaluation.figures import MetricOptions, Reference
+from tts.evaluation.frechet import FrechetStatistics
+from tts.evaluation.inception_score import inception_score
+from tts.evaluation.manifold import coverage
+from tts.io import to_uint8
+from tts.noise import resampling_uniforms, selection_uniforms, token_uniforms
+from tts.noise_streams import Stream
+from tts.scorers.losses import pairwise, pointwise
+from tts.search import search
+from tts.selectors import GreedySelector
+
+ONES, HALVES = torch.ones(4, dtype=torch.int64), torch.full((4, 3), 0.5)
+NAN = torch.full((4, 3), torch.nan)
+OPTIONS = MetricOptions(manifold=False)
+SAMPLER = PairSampler(ONES, ONES, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"candidates": 32}, "got 32"),
+        ({"candidates": "8"}, "got '8'"),
+        ({"candidates": (1, 0)}, "from 1 to 4096, got 0"),
+        ({"candidates": (1, 2.5)}, "got 2.5"),
+        ({"candidates": (1, True)}, "got True"),
+        ({"candidates": (1, 10**21)}, "got 1000000000000000000000"),
+        ({"cfg": float("nan")}, "cfg nan"),
+        ({"cfg": float("inf")}, "cfg inf"),
+        ({"top_k": -1}, "top-k -1 must be at least 0"),
+        ({"top_p": 1.5}, "top-p 1.5 must be at most 1"),
+        ({"top_p": float("nan")}, "top-p nan"),
+        ({"chunk": 0}, "chunk 0 must be at least 1"),
+        ({"chunk_bytes": 0}, "chunk_bytes 0"),
+        ({"whole_images": 0}, "whole_images 0"),
+        ({"sampler": "quick"}, "unknown sampler"),
+    ],
+)
+def test_settings_of_a_search_are_checked(changes: dict[str, Any], words: str) -> None:
+    given: dict[str, Any] = {"candidates": (1, 2), "cfg": 1.5, "top_k": 0, "top_p": 0.0}
+    with pytest.raises(UsageError) as error:
+        SearchSettings(**{**given, **changes})
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": [0, 1]}, "labels must be a tensor of whole numbers (N,), got list"),
+        ({"labels": np.zeros(2, np.int64)}, "labels must be a tensor of whole numbers (N,), got ndarray"),
+        (
+            {"labels": torch.tensor([0.0, 1.0])},
+            "labels must be whole numbers of shape (N,), got float32 (2,)",
+        ),
+        ({"labels": torch.tensor([[0, 1]])}, "got int64 (1, 2)"),
+        ({"labels": torch.tensor([0, 11])}, "labels must be from 0 to 9, got 11"),
+        ({"labels": torch.tensor([0, -1])}, "got -1"),
+        ({"seeds": [0, 1]}, "seeds must be a tensor"),
+        ({"seeds": torch.tensor([0, -1])}, "seeds must be at least 0, got -1"),
+        ({"seeds": torch.tensor([0])}, "seeds must have shape (2,) as the labels, got (1,)"),
+        ({"prefix": (torch.zeros(2, 4, dtype=torch.int64),)}, "prefix of scale 1 must have shape (2, 1)"),
+        ({"prefix": (torch.zeros(2, 1),)}, "prefix of scale 1 must be whole numbers"),
+        ({"prefix": (torch.full((2, 1), 10**6),)}, "prefix of scale 1 must be from 0 to"),
+        ({"prefix": 3}, "prefix must be a sequence"),
+        ({"counts": 4}, "numbers of candidates must be sequences"),
+        ({"counts": [[1, 2, 2, 0]] * 2}, "from 1 to 4096, got 0"),
+        ({"settings": SearchSettings((1, 2), 1.5, 0, 0.0)}, "a number for each of the 4 scales, got (1, 2)"),
+        ({"scorer": None}, "needs a scorer"),
+    ],
+)
+def test_arguments_of_a_search_are_checked(
+    digits_backbone: Any, fake_scorer: Any, changes: dict[str, Any], words: str
+) -> None:
+    two = torch.arange(2)
+    settings = SearchSettings((1, 2, 2, 2), 1.5, 0, 0.0)
+    given: dict[str, Any] = {"scorer": fake_scorer(), "settings": settings, "labels": two, "seeds": two}
+    with pytest.raises(TtsError) as error:
+        search(digits_backbone, selector=GreedySelector(), **{**given, **changes})
+    assert words in str(error.value)
+
+
+CALLS: dict[str, tuple[Any, str]] = {
+    "uniforms, list": (lambda: token_uniforms([1], Stream.SAMPLE, 0, range(2), 4), "seeds must be a tensor"),
+    "uniforms, floats": (lambda: selection_uniforms(HALVES[0], Stream.SAMPLE, 0, 2), "seeds must be"),
+    "uniforms, matrix": (lambda: resampling_uniforms(ONES[None], Stream.SAMPLE, 0), "seeds must be"),
+    "uniforms, number": (lambda: token_uniforms(ONES, Stream.SAMPLE, 0, 32, 4), "candidates must be a range"),
+    "pairs, list": (lambda: PairSampler([1], ONES, 0), "labels of real items must be a tensor"),
+    "pairs, floats": (lambda: PairSampler(ONES, HALVES[:, 0], 0), "labels of generated items must be whole"),
+    "pairs, negative": (lambda: PairSampler(-ONES, ONES, 0), "at least 0, got -1"),
+    "pairs, none": (lambda: next(SAMPLER.epoch(0, 0, 4)), "pairs 0 and batch 4 must be at least 1"),
+    "pairs, no batch": (lambda: next(SAMPLER.epoch(0, 4, 0)), "batch 0 must be at least 1"),
+    "split, list": (lambda: split([1, 2]), "labels must be a tensor"),
+    "split, NaN": (lambda: split(ONES, float("nan")), "fraction is nan"),
+    "loss, lists": (lambda: pairwise([1.0], [2.0]), "scores of real maps must be a tensor"),
+    "loss, shapes": (lambda: pairwise(HALVES[:, 0], HALVES[:, :1]), "scores of generated maps"),
+    "loss, lengths": (lambda: pairwise(HALVES[:, 0], HALVES[:2, 0]), "scores of real maps"),
+    "loss, integers": (lambda: pointwise(ONES, HALVES[:, 0]), "must be floating-point numbers, got int64"),
+    "Frechet, list": (lambda: FrechetStatistics.of([[1.0]]), "features must be a tensor (N, D), got list"),
+    "Frechet, integers": (lambda: FrechetStatistics.of(ONES[:, None]), "got int64 (4, 1)"),
+    "Frechet, NaN": (lambda: FrechetStatistics.of(NAN), "NaN"),
+    "Inception Score, list": (lambda: inception_score([[1.0]]), "logits must be a tensor (N, D), got list"),
+    "Inception Score, NaN": (lambda: inception_score(NAN), "logits hold NaN"),
+    "manifold, list": (lambda: coverage([[1.0]], HALVES), "features of the reference must be a tensor"),
+    "manifold, NaN": (lambda: coverage(HALVES, NAN, 1), "features of the samples hold NaN"),
+    "accuracy, list": (lambda: accuracy(HALVES, [1, 1, 1, 1]), "labels must be a tensor"),
+    "accuracy, lengths": (lambda: accuracy(HALVES, ONES[:2]), "labels must have shape (4,), got (2,)"),
+    "accuracy, column": (
+        lambda: accuracy(HALVES, ONES[:, None]),
+        "labels must be whole numbers of shape (N,)",
+    ),
+    "variance, floats": (lambda: within_class_variance(HALVES, HALVES[:, 0]), "labels must be whole numbers"),
+    "figures, list": (lambda: check_comparable([1], REFERENCE, OPTIONS), "samples must be tts.Features"),
+    "figures, lists": (lambda: check_comparable(Features([[1.0]]), REFERENCE, OPTIONS), "got list"),
+    "figures, labels": (
+        lambda: check_comparable(Features(HALVES, labels=HALVES[:, 0]), REFERENCE, OPTIONS),
+        "labels must be whole numbers",
+    ),
+    "pixels, list": (lambda: to_uint8([[0.5]], "round"), "images must be a tensor (N, 3, H, W), got list"),
+    "pixels, bytes": (lambda: to_uint8(torch.ones(1, 3, 2, 2).byte(), "round"), "expected floating-point"),
+}
+REFERENCE = Reference.of(Features(HALVES))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_other_public_functions_check_their_arguments(name: str) -> None:
+    call, words = CALLS[name]
+    with pytest.raises((UsageError, ShapeError)) as error:
+        call()
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
