@@ -20,7 +20,7 @@ from tts.runinfo import describe_scorer
 from tts.sample_config import SampleConfig
 from tts.sample_run import remarks
 from tts.specs import SCALES
-from tts.strategies.choose import check_strategy_options
+from tts.strategies.choose import find_strategy
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _point(config: SampleConfig, lab: Lab) -> Point:
     """The point of a configuration, whose every value is checked, also those that make no difference."""
     facts = lab.facts(config)
     selector = build_selector(config.selector, config.top_k_select, config.temperature)
-    if config.scorer == "auto" and check_strategy_options(config, SampleConfig).counts == SCALES:
+    if config.scorer == "auto" and find_strategy(config.strategy).counts == SCALES:
         config = replace(config, scorer=facts.automatic.text)
     return canonical(config, facts.spec, facts.info, selector)
 

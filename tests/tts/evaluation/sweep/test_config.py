@@ -22,7 +22,7 @@ def test_whatever_decides_about_images_belongs_to_the_base() -> None:
 
 def test_points_share_what_is_neither_an_axis_nor_a_hashed_file() -> None:
     asked = {*SETTINGS} & {*BASE} - {*AXES, "backbone", "weights", "candidates_of"}
-    assert frame(SampleConfig(sampler="fast")).keys() == asked
+    assert frame(SampleConfig(part="ema", sampler="fast")).keys() == asked
     assert frame(SampleConfig()).keys() == asked - {*LATER}  # as sweeps of earlier versions have it
     assert frame(SampleConfig(candidates="64", batch_size=3)) == frame(SampleConfig())
     assert frame(SampleConfig(dtype="bfloat16")) != frame(SampleConfig())

@@ -19,8 +19,8 @@ def test_every_point_has_its_figures_and_costs(sweep: Any) -> None:
     assert [row["PASSES"] for row in rows] == ["4", "4"]
     assert [row["SCORED"] for row in rows] == ["0", "24"]
     point = read_results(sweep.folder).points[0]
-    assert rows[0]["FD"] == f"{point.mean('fid'):.2f} ± {point.spread('fid'):.2f}"
-    assert "±" not in rows[1]["FD"]
+    assert rows[0]["FD ↓"] == f"{point.mean('fid'):.2f} ± {point.spread('fid'):.2f}"
+    assert "±" not in rows[1]["FD ↓"]
     assert "JUDGED" not in table.header
 
 
@@ -29,5 +29,5 @@ def test_columns_without_figures_are_left_out(sweep: Any) -> None:
     id_ = sweep.add(0)
     sweep.points[id_]["sets"]["0"]["figures"]["precision"] = None
     header = overview(read_results(sweep.write())).header
-    assert "PRECISION" not in header
-    assert {"FID", "sFID", "RECALL"} <= set(header)
+    assert "PRECISION ↑" not in header
+    assert {"FID ↓", "sFID ↓", "RECALL ↑"} <= set(header)

@@ -10,6 +10,7 @@ import pytest
 
 from tts.evaluation.cost import Cost
 from tts.evaluation.figures import Figures
+from tts.evaluation.paired import FEWEST
 from tts.evaluation.tune.confirm import MARGIN, SETS, Verdict, judge
 from tts.evaluation.tune.objective import OBJECTIVES
 from tts.evaluation.tune.records import Trial
@@ -47,7 +48,7 @@ def test_a_clear_gain_is_one() -> None:
 
 
 def test_the_better_baseline_counts_in_either_direction() -> None:
-    made = trial([0.5] * 5, [0.4] * 5, [0.9] * 5)
+    made = trial([0.5, 0.51, 0.5, 0.49, 0.5], [0.4] * 5, [0.9] * 5)
     lower, higher = judge(made, OBJECTIVES["fid"]), judge(made, OBJECTIVES["accuracy"])
     assert (lower.baseline, lower.verdict, lower.recommended) == (LOW, Verdict.NOTHING, LOW)
     assert (higher.baseline, higher.verdict, higher.recommended) == (HIGH, Verdict.NOTHING, HIGH)
@@ -65,10 +66,18 @@ def test_a_narrow_interval_about_nothing_says_that_nothing_beats() -> None:
 
 @pytest.mark.parametrize("sets", range(SETS))
 def test_few_sets_decide_nothing(sets: int) -> None:
-    finding = judge(trial([0.1] * sets, [1.0] * sets, [1.0] * sets), OBJECTIVES["fid"])
+    winner = [0.1, 0.2, 0.1, 0.2][:sets]
+    finding = judge(trial(winner, [1.0] * sets, [1.0] * sets), OBJECTIVES["fid"])
     assert (finding.verdict, finding.recommended) == (Verdict.UNDECIDED, LOW)
-    assert (finding.difference is None) == (sets < 2)
+    assert (finding.difference is None) == (sets < FEWEST)
     assert (finding.overhead is None) == (sets == 0)
+
+
+@pytest.mark.parametrize("winner", [0.1, 1.0, 2.0])
+def test_differences_without_a_spread_decide_nothing(winner: float) -> None:
+    finding = judge(trial([winner] * SETS, [1.0] * SETS, [9.0] * SETS), OBJECTIVES["fid"])
+    assert (finding.verdict, finding.recommended) == (Verdict.UNDECIDED, LOW)
+    assert finding.difference is None
 
 
 def guided(arm: Arm) -> float:
