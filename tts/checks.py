@@ -83,8 +83,8 @@ def check_counts(counts: Sequence[Sequence[int]], batch: int, scales: int) -> No
     if len(counts) != batch or not lengths <= {scales}:
         got = f"({len(counts)}, {' or '.join(map(str, sorted(lengths)))})"
         raise ShapeError(f"numbers of candidates must have shape {(batch, scales)}, got {got}")
-    for own in set(map(tuple, counts)):
-        check_candidates(own)
+    for own in counts:  # not a set of them, where 2.0 is 2 and True is 1
+        check_candidates(tuple(own))
 
 
 def check_batch(info: BackboneInfo, labels: Tensor, seeds: Tensor, prefix: Sequence[Tensor] = ()) -> None:

@@ -7,6 +7,7 @@ numbers are bounded before anything is built, so that no record costs more than 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import stat
 from pathlib import Path
@@ -109,7 +110,8 @@ def _content(path: Path, what: str, remedy: str) -> bytes:
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe would be waited for
             raise OSError("it is no regular file")
         with path.open("rb") as file:
-            data = file.read(SIZE + 1)
+            length = os.fstat(file.fileno()).st_size  # more would be allocated, whatever comes
+            data = file.read(min(length, SIZE) + 1)
     except OSError as error:
         raise CheckpointError(f"cannot read {path} ({reason(error)}); check the path") from error
     if len(data) > SIZE:

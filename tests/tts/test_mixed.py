@@ -199,10 +199,15 @@ def test_greedy_scales_leave_one_candidate_to_every_image(fake_backbone, fake_sc
     assert greedy.trace == {}
 
 
-@pytest.mark.parametrize("counts", [COUNTS[:5], [own[:2] for own in COUNTS], [(1, 0, 1)] * 6])
+@pytest.mark.parametrize("counts", [COUNTS[:5], [own[:2] for own in COUNTS]])
 def test_numbers_that_fit_no_batch_are_refused(fake_backbone, fake_scorer, refused, counts):
     with refused("numbers of candidates must", kind=ShapeError, code=1):
         run(fake_backbone(), fake_scorer(), GreedySelector(), counts=counts)
+
+
+def test_numbers_out_of_range_are_refused(fake_backbone, fake_scorer, refused):
+    with refused("candidates must be whole numbers from 1 to 4096, got 0"):
+        run(fake_backbone(), fake_scorer(), GreedySelector(), counts=[(1, 0, 1)] * 6)
 
 
 @pytest.fixture

@@ -57,7 +57,8 @@ def made(folder, per_class, size=8, pixels=True, shard_items=100, odd=None):
             tensors[PNG] = png_digests(folder, part)
         write_shard(run.shard_path(shard.number), Rows(tensors, len(part)), shard)
     plan.save(folder)
-    write_json(folder / "run.json", {"plan": plan.id})
+    timing = {"generate_seconds": 1.0, "images": len(items)}
+    write_json(folder / "run.json", {"plan": plan.id, "timing": timing})
     return items
 
 

@@ -220,15 +220,22 @@ def test_a_file_without_schedule_is_taken_by_shape(info, maps):
     assert len(items) == 3
 
 
+def maps_of(*shape):
+    return torch.zeros(shape, dtype=torch.int64)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"metadata": {"schedule": "1,2,3,4"}}, "holds no token maps of schedule 1,2,3"),
         ({"without": ("seeds",)}, "holds no token maps"),
         ({"without": ("tokens",)}, "holds no token maps"),
-        ({"tokens": torch.zeros(3, 13)}, "does not fit fake (tokens (3, 13))"),
-        ({"tokens": torch.zeros(14)}, "does not fit fake (tokens (14,))"),
-        ({"tokens": torch.zeros(2, 14)}, "does not fit fake"),
+        ({"tokens": maps_of(3, 13)}, "does not fit fake (tokens (3, 13))"),
+        ({"tokens": maps_of(14)}, "does not fit fake (tokens (14,))"),
+        ({"tokens": maps_of(2, 14)}, "does not fit fake (tokens (2, 14))"),
+        ({"tokens": torch.zeros(3, 14)}, "holds tokens, labels or seeds that are no whole numbers"),
+        ({"labels": torch.zeros(3)}, "holds tokens, labels or seeds that are no whole numbers"),
+        ({"seeds": torch.tensor([1, 2, -1])}, "holds tokens, labels or seeds that are no whole numbers"),
         ({"tokens": torch.full((3, 14), 7)}, "does not fit fake"),
         ({"tokens": torch.full((3, 14), -1)}, "does not fit fake"),
         ({"seeds": torch.tensor([1, 2])}, "does not fit fake"),
@@ -243,8 +250,7 @@ def test_files_that_do_not_fit(info, maps, changes, words, refused):
 
 
 def test_an_empty_file_of_maps_is_refused(info, maps, refused):
-    nothing = torch.zeros(0, dtype=torch.int64)
-    file = maps(tokens=torch.zeros(0, 14), labels=nothing, seeds=nothing)
+    file = maps(tokens=maps_of(0, 14), labels=maps_of(0), seeds=maps_of(0))
     with refused("does not fit fake (tokens (0, 14))", kind=CheckpointError):
         plan(SampleConfig(from_tokens=file, from_scale=2), info)
 

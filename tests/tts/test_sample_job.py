@@ -23,6 +23,7 @@ from tts.pipeline import Generator, Prefix, cross_items
 from tts.run_images import checked_shards, recorded
 from tts.sample_job import LAYOUT, SampleJob, Wanted
 from tts.selectors import GreedySelector
+from tts.tiles import GAP, margin_of
 
 ITEMS = cross_items((2, 0), (5, 9, 1_234_567))
 SIZE = 6
@@ -247,10 +248,12 @@ def test_the_grid_is_the_same_of_png_files_and_of_pixels(write, tmp_path):
         Image.open(tmp_path / "png" / "grid.png") as grid,
         Image.open(image_path(tmp_path / "png", ITEMS[4])) as one,
     ):
-        cell = 64 // SIZE * SIZE
-        assert grid.size == (3 * cell, 2 * cell)
-        corner = np.asarray(grid)[cell :: 64 // SIZE, cell : 2 * cell : 64 // SIZE]
-        np.testing.assert_array_equal(corner, np.asarray(one))
+        factor, margin = 64 // SIZE, margin_of(["2", "0"])
+        cell = factor * SIZE
+        pitch = cell + GAP
+        assert grid.size == (margin + 3 * pitch, GAP + 2 * pitch)
+        place = np.asarray(grid)[GAP + pitch :, margin + pitch :][:cell, :cell]
+        np.testing.assert_array_equal(place[::factor, ::factor], np.asarray(one))
 
 
 def test_a_prefix_goes_with_its_items(begin, generator, tmp_path):

@@ -13,7 +13,7 @@ import torch
 
 from tts.backbones.var_adapter import VarBackbone
 from tts.config import SearchSettings
-from tts.data.collect_config import EXECUTION, CollectConfig
+from tts.data.collect_config import EXECUTION, CollectConfig, resolved_settings
 from tts.data.collect_run import plan_items, run_collect
 from tts.data.digits import augmented, load_digits_split
 from tts.data.folders import load_image
@@ -25,6 +25,7 @@ from tts.errors import RunError, StoppedError
 from tts.io import read_json
 from tts.noise_streams import Stream
 from tts.pipeline import Generator, distinct_items
+from tts.resolve import find_backbone
 from tts.selectors import RandomSelector
 
 CPU = torch.device("cpu")
@@ -172,8 +173,10 @@ def test_digits_need_ten_classes(fake_backbone, refused):
 
 
 def test_a_thousand_of_each_class_by_default(fake_backbone):
-    items = plan_items(CollectConfig(), fake_backbone().info, None, {"per_class": None})
-    assert items == distinct_items(range(5), 1000, 5)
+    config, info = CollectConfig(backbone="var-d30"), fake_backbone().info
+    settings = resolved_settings(config, find_backbone("var-d30", ())[0], info)
+    assert settings["per_class"] == 1000
+    assert plan_items(config, info, None, {"per_class": 1000}) == distinct_items(range(5), 1000, 5)
 
 
 def test_an_image_folder_is_encoded(config, folder, digits_backbone):
@@ -227,7 +230,7 @@ def test_an_unreadable_image_is_skipped_named_and_counted(config, folder):
         warnings.append,
     )
     assert summary.items == 19
-    assert progress == [(8, 20), (16, 20), (20, 20), (20, 20)]
+    assert progress == [(0, 20), (8, 20), (16, 20), (20, 20), (20, 20)]
     (message,) = warnings
     assert str(path) in message
     store = TokenStore.open(config.out)
@@ -445,7 +448,8 @@ def test_an_interrupted_run_leaves_no_data_set_and_loses_the_current_shard_only(
 @pytest.mark.parametrize("kind", [None, "digits", "folder"])
 def test_a_signal_keeps_finished_batches(config, folder, tmp_path, refused, kind):
     def stop(now):
-        os.kill(os.getpid(), signal.SIGTERM)
+        if now.items_done:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     refused_images(folder, 1)
     real = str(folder) if kind == "folder" else kind
@@ -482,7 +486,7 @@ def test_progress_counts_images_and_shards(config, kind):
     run_collect(replace(config, real=kind, batch_size=8, shard_items=16), seen.append)
     assert all(isinstance(now, Progress) for now in seen)
     counts = [(now.items_done, now.items, now.shards_done, now.shards) for now in seen]
-    assert counts == [(8, 30, 0, 2), (16, 30, 0, 2), (24, 30, 1, 2), (30, 30, 1, 2), (30, 30, 2, 2)]
+    assert counts == [(n, 30, done, 2) for n, done in ((0, 0), (8, 0), (16, 0), (24, 1), (30, 1), (30, 2))]
 
 
 def test_the_plan_says_what_a_data_set_is(config):

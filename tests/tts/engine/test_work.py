@@ -153,12 +153,13 @@ def test_progress_counts_shards_and_items(runs, job):
     seen = []
     with Stop() as stop, runs.open() as (run, worker):
         work(run, worker, job(), stop, report=seen.append)
-    assert [now.items_done for now in seen] == [2, 4, 6, 8, 10, 10]
+    assert [now.items_done for now in seen] == [0, 2, 4, 6, 8, 10, 10]
     shards = [now.shards_done for now in seen]  # one of them may be in the hands of the publisher's thread
-    assert all(made - 1 <= whole <= made for whole, made in zip(shards, (0, 0, 1, 1, 2, 3), strict=True))
+    assert all(made - 1 <= whole <= made for whole, made in zip(shards, (0, 0, 0, 1, 1, 2, 3), strict=True))
     assert shards[-1] == 3
     assert all((now.items, now.shards, now.processes) == (10, 3, 1) for now in seen)
-    assert all(now.items_per_second > 0 and now.seconds_left >= 0 for now in seen)
+    assert seen[0].items_per_second is seen[0].seconds_left is None
+    assert all(now.items_per_second > 0 and now.seconds_left >= 0 for now in seen[1:])
 
 
 def test_a_full_disk_is_one_line_and_the_work_goes_on_later(runs, job, expected, monkeypatch):

@@ -268,7 +268,7 @@ def test_progress_counts_sets_and_images_to_the_end(config: SweepConfig) -> None
     assert {(progress.shards, progress.items, progress.processes) for progress in heard} == {(4, 160, 1)}
     last = heard[-1]
     assert (last.shards_done, last.items_done, last.seconds_left) == (4, 160, 0)
-    assert all(progress.seconds_left is not None for progress in heard)
+    assert all((progress.seconds_left is None) is (progress.items_done == 0) for progress in heard)
 
 
 def test_a_seed_set_that_another_has_in_hand_is_left_to_it(config: SweepConfig, measured: Any) -> None:
