@@ -201,7 +201,7 @@ def test_what_does_not_fit_is_refused(
 def test_a_damaged_run_is_refused(refuse: Text, runs: tuple[Path, Path], tmp_path: Path, damage: str) -> None:
     run = tmp_path / "run"
     shutil.copytree(runs[1], run)
-    target, expected = run, "is unfinished (no run.json of all its images)"
+    target, invalid = run, "run.json is not a valid record of 'tts sample'"
     if damage == "npz":
         target = tmp_path / "half.npz"
         whole = (runs[0] / "samples.npz").read_bytes()
@@ -213,9 +213,13 @@ def test_a_damaged_run_is_refused(refuse: Text, runs: tuple[Path, Path], tmp_pat
         expected = f"{file} is no readable image"
     elif damage == "missing":
         (run / "run.json").unlink()
+        expected = "is unfinished (no run.json of all its images)"
+    elif damage == "record":
+        (run / "run.json").write_text("{}")
+        expected = f"{invalid} (object missing required field `timing`)"
     else:
-        (run / "run.json").write_text("{}" if damage == "record" else "{")
-        expected = expected if damage == "record" else "run.json is not valid JSON"
+        (run / "run.json").write_text("{")
+        expected = f"{invalid} (input data was truncated)"
     assert expected in refuse("eval", target)
 
 

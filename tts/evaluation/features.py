@@ -83,13 +83,15 @@ class FeatureExtractor(Protocol):
         ...
 
 
+TO_BYTES = "turn images in [0, 1] into bytes with (255 * images).round().to(torch.uint8)"
+
+
 def check_images(images: Tensor) -> None:
     """Refuse images that are not uint8 (N, 3, S, S): of floats nobody knows whether white is 1 or 255."""
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        raise ShapeError(
-            f"images are {images.dtype} {tuple(images.shape)}, features take uint8 (N, 3, S, S); turn images"
-            " in [0, 1] into bytes with (255 * images).round().to(torch.uint8)"
-        )
+        kind = str(images.dtype).removeprefix("torch.")
+        way = "" if images.dtype == torch.uint8 else f"; {TO_BYTES}"
+        raise ShapeError(f"images are {kind} {tuple(images.shape)}, features take uint8 (N, 3, S, S){way}")
 
 
 def check_features(found: Features, extractor: FeatureExtractor, images: int) -> None:

@@ -104,7 +104,7 @@ def write_run() -> Callable[..., Path]:
                 tensors["pixels"] = torch.from_numpy(pixels[rows])
             write_shard(run.shard_path(shard.number), Rows(tensors, shard.count), shard)
         plan.save(folder)
-        timing = {"images_per_second": speed}
+        timing = {"generate_seconds": 1.0, "images": len(items), "images_per_second": speed}
         write_json(folder / "run.json", {"plan": plan.id, "backbone": {"family": family}, "timing": timing})
         return folder
 

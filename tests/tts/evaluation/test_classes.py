@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tts.errors import UsageError
 from tts.evaluation.classes import accuracy, resampled_variance, within_class_variance
 
 
@@ -23,7 +24,15 @@ def test_variance_is_the_mean_over_the_classes() -> None:
     parts = [features[labels == label].double().var(dim=0, correction=0).sum() for label in range(4)]
     expected = float(torch.stack(parts).mean())
     assert within_class_variance(features, labels) == pytest.approx(expected, rel=1e-12)
-    assert within_class_variance(features, 7 * labels - 3) == pytest.approx(expected, rel=1e-12)
+    assert within_class_variance(features, 7 * labels + 3) == pytest.approx(expected, rel=1e-12)
+
+
+def test_labels_below_zero_are_refused() -> None:
+    labels = torch.arange(90) % 4 - 3
+    with pytest.raises(UsageError, match="labels must be at least 0, got -3"):
+        within_class_variance(_features(90, 0), labels)
+    with pytest.raises(UsageError, match="labels must be at least 0, got -3"):
+        accuracy(torch.eye(4)[labels], labels)
 
 
 def test_variance_does_not_see_where_the_classes_are() -> None:

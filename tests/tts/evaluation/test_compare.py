@@ -11,12 +11,16 @@ from tts.engine.folder import RunFolder
 from tts.engine.plan import Request
 from tts.engine.shards import Rows, write_shard
 from tts.errors import CheckpointError
-from tts.evaluation.compare import CELL, GAP, PITCH, TITLE, draw_comparison
+from tts.evaluation.compare import CELL, draw_comparison
 from tts.io import make_folder, save_png
 from tts.outputs import image_path
 from tts.pipeline import Item
 from tts.run_images import PNG, png_digests
 from tts.sample_job import LAYOUT
+from tts.tiles import GAP, TITLE, margin_of
+
+MARGIN, PITCH, TOP = margin_of(["0"]), CELL + GAP, TITLE + GAP
+"""Classes of one digit; every block has its title and, before each row, the class."""
 
 
 @pytest.fixture
@@ -51,12 +55,16 @@ def picture(path):
         return np.asarray(image)
 
 
+def width(columns):
+    """Of a block."""
+    return MARGIN + columns * PITCH
+
+
 def cells(pixels, run, columns, rows):
     """The grey in the middle of each cell of a block."""
-    left = run * (columns * PITCH + GAP)
-    middle = CELL // 2
+    left, middle = run * width(columns) + MARGIN, CELL // 2
     return [
-        [int(pixels[TITLE + y * PITCH + middle, left + x * PITCH + middle, 0]) for x in range(columns)]
+        [int(pixels[TOP + y * PITCH + middle, left + x * PITCH + middle, 0]) for x in range(columns)]
         for y in range(rows)
     ]
 
@@ -66,18 +74,21 @@ def test_blocks_hold_the_runs_images(make, tmp_path, size):
     runs = [make("a", 0, (0, 1), (0, 1, 2), size), make("b", 100, (0, 1), (0, 1, 2), size)]
     assert draw_comparison(runs, tmp_path / "out.png", columns=8, rows=10) == 6
     pixels = picture(tmp_path / "out.png")
-    assert pixels.shape == (TITLE + 2 * PITCH, 2 * 3 * PITCH + GAP, 3)
+    assert pixels.shape == (TOP + 2 * PITCH, 2 * width(3), 3)
     assert cells(pixels, 0, 3, 2) == [[0, 1, 2], [10, 11, 12]]
     assert cells(pixels, 1, 3, 2) == [[100, 101, 102], [110, 111, 112]]
-    assert (pixels[:, 3 * PITCH : 3 * PITCH + GAP] == 255).all()
+    assert (pixels[:, width(3) - GAP : width(3)] == 255).all()
+    assert (pixels[TOP + CELL : TOP + PITCH, MARGIN : width(3)] == 255).all()
+    numbers = [pixels[TOP + y * PITCH : TOP + y * PITCH + CELL, : MARGIN - GAP] for y in range(2)]
+    assert [int(number.min()) < 64 for number in numbers] == [True, True]
+    assert not np.array_equal(*numbers)
 
 
 def test_a_block_has_its_runs_name(make, tmp_path):
     runs = [make(name, 0, (0,), (0, 1)) for name in ("same", "other")]
     draw_comparison([runs[0], runs[0], runs[1]], tmp_path / "out.png", 8, 10)
     titles = picture(tmp_path / "out.png")[:TITLE]
-    width = 2 * PITCH
-    blocks = [titles[:, i * (width + GAP) : i * (width + GAP) + width] for i in range(3)]
+    blocks = [titles[:, i * width(2) : (i + 1) * width(2)] for i in range(3)]
     assert np.array_equal(blocks[0], blocks[1])
     assert not np.array_equal(blocks[0], blocks[2])
     assert blocks[0].min() < 64
@@ -87,7 +98,7 @@ def test_columns_and_rows_are_limits(make, tmp_path):
     run = make("a", 0, (0, 1, 2), (0, 1, 2))
     assert draw_comparison([run], tmp_path / "out.png", columns=2, rows=1) == 2
     pixels = picture(tmp_path / "out.png")
-    assert pixels.shape == (TITLE + PITCH, 2 * PITCH, 3)
+    assert pixels.shape == (TOP + PITCH, width(2), 3)
     assert cells(pixels, 0, 2, 1) == [[0, 1]]
 
 

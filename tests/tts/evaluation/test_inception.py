@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tts.errors import CheckpointError, ShapeError
-from tts.evaluation.features import Features, check_features
+from tts.evaluation.features import TO_BYTES, Features, check_features
 from tts.evaluation.inception import InceptionFeatures, build
 from tts.evaluation.inception_network import pooled
 from tts.evaluation.inception_weights import FILE
@@ -126,10 +127,18 @@ def test_the_precision_of_a_gpu_is_kept_and_given_back(
 
 
 @pytest.mark.parametrize(
-    "images", [torch.rand(1, 3, 8, 8), torch.zeros(3, 8, 8, dtype=torch.uint8), noise(1, 8)[:, :1]]
+    ("images", "got", "way"),
+    [
+        (torch.rand(1, 3, 8, 8), "float32 (1, 3, 8, 8)", f"; {TO_BYTES}"),
+        (torch.zeros(3, 8, 8, dtype=torch.uint8), "uint8 (3, 8, 8)", ""),
+        (noise(1, 8)[:, :1], "uint8 (1, 1, 8, 8)", ""),
+    ],
 )
-def test_what_are_no_pixels_is_refused(inception: InceptionFeatures, images: Tensor) -> None:
-    with pytest.raises(ShapeError, match=r"expected uint8 \(N, 3, S, S\)"):
+def test_what_are_no_pixels_is_refused(
+    inception: InceptionFeatures, images: Tensor, got: str, way: str
+) -> None:
+    line = f"images are {got}, features take uint8 (N, 3, S, S){way}"
+    with pytest.raises(ShapeError, match=f"^{re.escape(line)}$"):
         inception.extract(images)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from tts.errors import CheckpointError
 from tts.evaluation.image_source import ImageSource
 from tts.evaluation.sources import open_source
-from tts.io import save_png, write_json
+from tts.io import read_json, save_png, write_json
 from tts.packing import pack
 
 Pictures = Callable[..., NDArray[np.uint8]]
@@ -197,15 +197,21 @@ def test_unfinished_and_foreign_runs_are_refused(
     tmp_path: Path, pictures: Pictures, labels: Any, write_run: Any, refused: Any
 ) -> None:
     run = write_run(tmp_path / "run", pictures(COUNT), labels)
-    record = (run / "run.json").read_text()
+    record = read_json(run / "run.json")
     (run / "run.json").unlink()
     with refused(f"{run} is unfinished"):
         open_source(run)
-    for text, fault in (("{}", "is unfinished"), ("{", "run.json is not valid JSON")):
+    for text, fault in (("{}", "missing required field `timing`"), ("{", "input data was truncated")):
         (run / "run.json").write_text(text)
-        with refused(str(run), fault):
+        with refused(f"{run / 'run.json'} is not a valid record", fault, "--repair", kind=CheckpointError):
             open_source(run)
-    write_json(run / "run.json", {**json.loads(record), "timing": {}})
+    write_json(run / "run.json", {**record, "plan": "of another run"})
+    with refused(f"{run} is unfinished"):
+        open_source(run)
+    (run / "run.json").write_text(json.dumps({**record, "record_sha256": "0" * 64}))
+    with refused("run.json does not match its checksum", kind=CheckpointError):
+        open_source(run)
+    write_json(run / "run.json", {**record, "timing": {}})
     with refused("run.json is not a valid record of 'tts sample'", kind=CheckpointError):
         open_source(run)
     (run / "plan.json").unlink()

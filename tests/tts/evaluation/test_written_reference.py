@@ -21,7 +21,7 @@ from tts.evaluation.resizing import Resize
 from tts.evaluation.written_reference import WrittenReference, run_write_reference
 from tts.io import to_uint8
 
-OPTIONS = MetricOptions(bootstrap=5, extrapolate=True)
+OPTIONS = MetricOptions(bootstrap=20, extrapolate=True)
 
 
 @pytest.fixture(scope="module")
