@@ -76,7 +76,7 @@ def test_lossy_and_palette_formats(tmp_path: Path) -> None:
         "WEBP": "L RGB RGBA",
         "BMP": "1 L P RGB RGBA",
         "GIF": "1 L P RGB",
-        "TIFF": "1 L LA P RGB RGBA CMYK YCbCr",
+        "TIFF": "1 L LA P RGB RGBA CMYK",  # before 13.0 Pillow cannot read its own YCbCr
         "PPM": "1 L RGB RGBA",
     }.items(),
 )
