@@ -108,7 +108,7 @@ def planned_items(plan: Plan, request: Request, replan: Replan) -> Sequence[Item
     items: list[Item] = []
     seen: set[Item] = set()
     for segment in plan.segments:
-        new = [item for item in replan(segment.choice) if item not in seen]
+        new = [item for item in _replanned(segment.choice, replan) if item not in seen]
         if (len(new), fingerprint(new)) != (segment.items, segment.fingerprint):
             raise UsageError(
                 f"the items of {segment.choice} are not what they were when the run began;"
@@ -117,6 +117,14 @@ def planned_items(plan: Plan, request: Request, replan: Replan) -> Sequence[Item
         items += new
         seen.update(new)
     return items
+
+
+def _replanned(choice: dict[str, Any], replan: Replan) -> Sequence[Item]:
+    """The items of a recorded choice; none of one that no command wrote."""
+    try:
+        return replan(choice)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tts.data.writing import StoreWriter
 from tts.engine.folder import STAGING, WORK
 from tts.engine.progress import Progress
 from tts.errors import RunError, StoppedError
-from tts.io import read_json
+from tts.io import read_json, write_json
 from tts.noise_streams import Stream
 from tts.pipeline import Generator, distinct_items
 from tts.resolve import find_backbone
@@ -478,6 +478,17 @@ def test_shares_of_a_run_make_the_same_data(config, tmp_path):
     whole = collected(shared, out=str(tmp_path / "whole"))
     assert store.manifest.shards == whole.manifest.shards
     assert store.manifest.settings["timing"]["images"] == 30
+
+
+@pytest.mark.parametrize("choice", [{}, *({"per_class": bad} for bad in (None, "5", 0, -1, 0.5, [1], {}))])
+def test_a_choice_that_no_command_wrote_is_refused(config, refused, choice):
+    run_collect(config)
+    path = Path(config.out) / "plan.json"
+    plan = read_json(path)
+    plan["segments"][0] |= {"choice": choice, "fingerprint": "00"}
+    write_json(path, plan)
+    with refused(f"the items of {choice} are not what they were when the run began; choose another --out"):
+        run_collect(config)
 
 
 @pytest.mark.parametrize("kind", [None, "digits"])
