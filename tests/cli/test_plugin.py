@@ -23,7 +23,7 @@ Tts = Callable[..., "subprocess.CompletedProcess[str]"]
 EDITABLE = (
     "ignore:Module already imported so cannot be rewritten. _editable:pytest.PytestAssertRewriteWarning"
 )
-"""What an editable installation of the toolkit makes pytest say."""
+"""What an editable installation of the toolkit makes pytest say: a pattern, which ``-W`` would not take."""
 
 
 ROOT = Path(__file__).parent.parent.parent
@@ -117,7 +117,7 @@ def test_a_package_installs_and_passes_its_tests(kind: Kind, succeed: Succeed, t
     assert list(found["provides"].values()) == [["guide-sample"]]
     known = entry_points(group="pytest11", name="scalewise_tts")
     fixtures = () if known else ("-p", "tts.testing.pytest_plugin")
-    options = ("-q", "-p", "no:cacheprovider", "-W", "error", "-W", EDITABLE, *fixtures)
+    options = ("-q", "-p", "no:cacheprovider", "-o", f"filterwarnings=error\n{EDITABLE}", *fixtures)
     done = run_python("pytest", *options, folder / "tests", cwd=tmp_path, path=site)
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
