@@ -45,7 +45,6 @@ def convert(
     \b
     Examples:
       tts convert --transformer var_d16.pth --tokenizer vae_ch160v4096z32.pth --out var-d16
-      tts convert --transformer ar-ckpt-last.pth --tokenizer ar-ckpt-last.pth --out mine
       tts convert --family flexvar --transformer mine.pth --tokenizer FlexVAE.pth --schedule 8 --out mine
     """
     loading(str(transformer))

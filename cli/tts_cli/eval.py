@@ -77,7 +77,6 @@ def evaluate(
     Examples:
       tts eval
       tts eval samples/var-d16 packed.npz --reference VIRTUAL_imagenet256_labeled.npz --json
-      tts eval photos --resize 256 --write-reference photos.npz
     """
     loading("features and images")
     from tts.engine.launch import Launch

@@ -32,7 +32,7 @@ def test_json_is_one_document(succeed):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--candidates", "0"), "candidates '0' must be whole numbers of at least 1"),
+        (("--candidates", "0"), "candidates '0' must be whole numbers from 1 to 4096"),
         (("--rounds", "0"), "rounds 0 must be at least 1"),
         (("--batch", "some"), "batch 'some'"),
         (("--sampler", "quick"), "unknown sampler 'quick'"),

@@ -65,7 +65,7 @@ def test_a_run_becomes_a_page_with_its_images_and_figures(succeed: Succeed, samp
     text = check_alone(page)
     assert "Figures (eval.json)" in text
     assert '<p class="note">greedy: 12 images for 64 features' in text
-    assert "tts sample --candidates 2 --labels 0-2 --seeds 0-3" in text
+    assert "tts sample --scorer learned --candidates 2 --labels 0-2 --seeds 0-3" in text
 
 
 def test_a_training_becomes_a_page_with_its_curves(succeed: Succeed, trained: Any, tmp_path: Path) -> None:

@@ -355,7 +355,7 @@ BAD = {
     "guidance-fixed": ("--guidance llamagen", "unknown guidance 'llamagen'; var-digits has var"),
     "cfg-llamagen": (
         "--backbone {flexvar} --guidance llamagen --cfg -1",
-        "cfg -1.0 must be a number of at least 0; 1 switches llamagen guidance off",
+        "cfg -1.0 must be at least 0",
     ),
     "flexvar-of-var": (
         "--backbone flexvar-d16 --weights {transformer} --weights {tokenizer}",

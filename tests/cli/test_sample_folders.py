@@ -117,7 +117,8 @@ def test_a_damaged_record_is_written_anew(
     assert "(cfg)" in refuse("sample", *QUICK, *EVERYTHING, "--cfg", 2, "--out", out)
     assert files(out) == damaged
     line = succeed("sample", *QUICK, *EVERYTHING, "--out", out)
-    assert line == f"4 images in {out} (candidates 1,4,4,4, scorer likelihood)\n"  # the time is lost
+    made = f"4 images in {out} (candidates 1,4,4,4, scorer likelihood)"  # the time is lost
+    assert line == f"{made}; the first of them: {out}/grid.png\n"
     after = files(out)
     assert {**after, "run.json": b""} == {**whole, "run.json": b""}
     assert {**record(out), "timing": None} == {**before, "timing": None}

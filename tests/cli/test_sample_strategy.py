@@ -86,7 +86,7 @@ def test_another_strategy_is_another_run(refuse: Text, files: Files, best: Path,
     out = Path(shutil.copytree(best, tmp_path / "run"))
     before = files(out)
     other = ("--save-tokens", "--candidates", 4, "--out", out)
-    assert "(strategy)" in refuse("sample", *ITEMS, *other)
+    assert "(scorer, strategy)" in refuse("sample", *ITEMS, *other)
     assert "(candidates)" in refuse("sample", *BEST, "--candidates", 5, "--out", out)
     assert files(out) == before
 
@@ -193,9 +193,12 @@ def test_a_scorer_in_the_file_lies_beside_it(
     ("settings", "expected"),
     [
         ({"candidate": "3"}, "s.json: unknown setting 'candidate'; did you mean 'candidates'"),
-        ({"candidates": 3}, "s.json: setting 'candidates' must be text, got 3"),
+        (
+            {"candidates": 3},
+            "s.json is not a valid file of settings (expected `str`, got `int` - at `$.candidates`)",
+        ),
         ({"seeds": "0"}, "s.json: 'seeds' does not decide how images come out"),
-        ({"cfg": -1}, "cfg -1.0 must be a number of at least 0"),
+        ({"cfg": -1}, "cfg -1.0 must be at least 0"),
         ({"strategy": "best-of-n", "trace": True}, "--trace does not go with --strategy best-of-n"),
     ],
 )

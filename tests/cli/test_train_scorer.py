@@ -18,6 +18,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from tts.limits import NUMBERS
+
 Run = Callable[..., Any]
 Text = Callable[..., str]
 Files = Callable[[Path], dict[str, bytes]]
@@ -142,12 +144,13 @@ BAD = {
     "lr-inf": ("--lr inf", "lr inf"),
     "ema": ("--ema 1", "ema 1.0"),
     "held-out": ("--held-out 1.5", "held-out fraction is 1.5"),
-    "seed": ("--seed 99999999999999999999", "below 2^63"),
+    "seed": ("--seed 99999999999999999999", "must be at most 9223372036854775807"),
     "device": ("--device cuda:9", "not available"),
     "accumulate": ("--accumulate 0", "accumulate 0 must be at least 1"),
     "accumulate-text": ("--accumulate two", "invalid value for '--accumulate'"),
     "accumulate-batch": ("--accumulate 9 --batch 8", "accumulate 9 cuts a batch of 8 pairs"),
-    "precision": ("--precision half", "unknown precision 'half'; use float32, bfloat16 or float16"),
+    "precision": ("--precision double", "unknown precision 'double'; use float32, bfloat16, float16"),
+    "precision-half": ("--precision half --device cpu", "float16 needs a CUDA GPU, got device cpu"),
     "precision-cpu": ("--precision float16 --device cpu", "float16 needs a CUDA GPU, got device cpu"),
     "keep": ("--keep first", "unknown keep 'first'; use best or last"),
     "patience": ("--patience 0", "patience 0 must be at least 1"),
@@ -186,7 +189,10 @@ def test_a_truncated_data_set_is_refused(refuse: Text, trained: Any, tmp_path: P
     assert "not a complete safetensors file" in refuse("train-scorer", *options, "--out", tmp_path / "out")
 
 
-def test_a_diverging_run_fails_and_writes_no_scorer(run: Run, trained: Any, tmp_path: Path) -> None:
+def test_a_diverging_run_fails_and_writes_no_scorer(
+    run: Run, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NUMBERS, "learning_rate", (0, 1e38))  # the usual most does not overflow so soon
     options = ("--epochs", 2, "--epoch-pairs", 512, "--lr", 1e30)
     done = run("train-scorer", *sides(trained), *options, "--out", tmp_path)
     assert (done.code, done.stdout) == (1, "")
@@ -218,7 +224,9 @@ def test_resuming_a_finished_training_leaves_it_alone(
     before = files(tmp_path)
     done = run("train-scorer", *sides(trained), *QUICK, "--resume", "--out", tmp_path)
     assert (done.code, done.stdout) == (0, first)
-    (line,) = done.stderr.splitlines()
+    line, *doubts = done.stderr.splitlines()
+    warnings = json.loads((tmp_path / "metrics.json").read_text())["warnings"]
+    assert doubts == [f"warning: {text}" for text in warnings]
     assert line.startswith("note: the training is finished, nothing is left to do; pass --overwrite")
     assert files(tmp_path) == before
 
@@ -341,11 +349,22 @@ def test_two_processes_stop_together_and_one_goes_on(
     assert losses(out) == pytest.approx(losses(tmp_path / "one"), rel=0.05)
 
 
+ENDLESS = """
+@tts.hookimpl
+def tts_register_losses():
+    return [tts.LossSpec("endless", "acme_endless:endless", "")]
+
+def endless(real, generated):
+    return (generated - real).mean() + float("inf")
+"""
+
+
 @pytest.mark.slow
 def test_two_processes_refuse_with_one_voice(
-    trained: Any, tts_environment: dict[str, str], tmp_path: Path
+    trained: Any, tts_environment: dict[str, str], install: Any, tmp_path: Path
 ) -> None:
-    for options, expected in ((("--held-out", "2"), "held-out"), (("--lr", "1e30"), "lower --lr")):
+    install("acme-endless", ENDLESS)
+    for options, expected in ((("--held-out", "2"), "held-out"), (("--loss", "endless"), "lower --lr")):
         arguments = ("train-scorer", *map(str, sides(trained)), *options, "--out", str(tmp_path / "out"))
         with started(tts_environment, *TORCHRUN, *arguments) as process:
             stdout, stderr = process.communicate(timeout=60)

@@ -55,6 +55,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         points = entry_points or f"[scalewise_tts]\nmain = {module}\n"
         (info / "entry_points.txt").write_text(points)
         importlib.invalidate_caches()
+        get_plugins.cache_clear()  # a fixture may have looked at them before
         return info
 
     yield write

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tts.config import (
     Choices,
     SearchSettings,
+    check_sampling,
     check_schedule,
     choose_options,
     parse_range,
@@ -244,3 +245,9 @@ def test_options_that_a_backbone_does_not_offer(changes, choices, words, refused
 def test_settings_default_to_samples_with_images():
     plain = SearchSettings((1, 2), 1.5, 900, 0.96)
     assert (plain.stream, plain.decode, plain.trace, plain.chunk) == (Stream.SAMPLE, True, False, None)
+
+
+@pytest.mark.parametrize(("guidance", "off"), [(VAR_GUIDANCE, 0), (LLAMAGEN_GUIDANCE, 1)])
+def test_a_refused_strength_of_guidance_says_what_switches_it_off(guidance, off, refused):
+    with refused(f"cfg -1.0 must be a number of at least 0; {off} switches {guidance.name} guidance off"):
+        check_sampling(-1.0, 0, 0.0, guidance)

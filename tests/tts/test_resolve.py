@@ -313,6 +313,20 @@ def test_a_judge_of_the_other_kind_is_pointed_to_its_option(spec, digits_backbon
         build_image_scorer("likelihood", digits_backbone.info, CPU)
 
 
+def test_a_part_whose_module_ends_the_process_or_prints_is_named(
+    install, spec, digits_backbone, capsys, refused
+):
+    install(
+        "acme-exit",
+        "@tts.hookimpl\ndef tts_register_scorers():\n"
+        "    return [tts.ScorerSpec('acme-exit', 'acme_part:build', '')]\n",
+    )
+    install("acme-part", "print('hello')\nraise SystemExit(3)\n", entry_points="[other]\nx = y\n")
+    with refused("scorer 'acme-exit' (acme-exit 1.0", "cannot be imported (SystemExit(3))", kind=PluginError):
+        build_scorer("acme-exit", spec, digits_backbone, CPU)
+    assert capsys.readouterr() == ("", "hello\n")
+
+
 def test_the_package_lists_its_lazy_names():
     assert {"Scorer", "SearchResult", "Strategy", "ScorerSpec", "hookimpl"} <= set(dir(tts))
     assert all(hasattr(tts, name) for name in dir(tts))

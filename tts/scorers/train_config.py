@@ -40,6 +40,10 @@ class TrainConfig:
     resume: bool = False
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        precision = dtype_name(self.precision, "precision")  # records have one name of each type
+        object.__setattr__(self, "precision", precision)
+
 
 def check(config: TrainConfig) -> None:
     """Refuse numbers out of range before anything is loaded."""
@@ -67,7 +71,7 @@ def _settings(config: TrainConfig, scales: tuple[int, ...]) -> TrainSettings:
         ema=config.ema,
         seed=config.seed,
         accumulate=config.accumulate,
-        precision=dtype_name(config.precision, "precision"),
+        precision=config.precision,
         keep=config.keep,
         patience=config.patience,
     )

@@ -100,7 +100,9 @@ def test_named_flexvar_schedules():
 def test_digits_models(name, cfg):
     spec = PRESETS[name]
     assert spec.sampling == SamplingDefaults(cfg=cfg, top_k=0, top_p=0.0)
-    assert spec.collect == CollectDefaults(cfg=0.0)  # the scorer must see the plain model's density
+    assert spec.collect == CollectDefaults(
+        cfg=0.0, per_class=500
+    )  # the scorer must see the plain model's density
     assert (spec.classes, spec.codebook_size, spec.channels) == (10, 256, 16)
     assert (spec.schedule, spec.image_size) == ((1, 2, 3, 4), 16)
     assert (spec.repo, spec.files) == (None, {})

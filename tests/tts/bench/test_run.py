@@ -93,7 +93,7 @@ def test_a_batch_size_is_found():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"candidates": "0"}, "at least 1"),
+        ({"candidates": "0"}, "whole numbers from 1 to 4096"),
         ({"candidates": "x"}, "not a list"),
         ({"batch": "0"}, "or be auto"),
         ({"batch": "many"}, "or be auto"),

@@ -43,7 +43,7 @@ def losses_of_epochs(monkeypatch):
 
         def fake(*_):
             value = next(left)
-            return HeldOut((value, value), (0.5, 0.5), torch.full((3, 2), value), torch.zeros(3, 2))
+            return HeldOut((value,) * 4, (0.5,) * 4, torch.full((3, 2), value), torch.zeros(3, 2))
 
         monkeypatch.setattr(train_module, "evaluate", fake)
 
