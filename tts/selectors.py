@@ -81,31 +81,47 @@ class RandomSelector:
         return context.uniforms.argmax(dim=1)
 
 
-def _positive_temperature(request: SelectorRequest) -> float:
-    if not request.temperature > 0:
+LEAST_TEMPERATURE = 1e-6
+"""Far below it, scores divided by T overflow in float32: all of them are then equally infinite."""
+
+
+def _temperature(request: SelectorRequest) -> float:
+    if not request.temperature >= LEAST_TEMPERATURE:
         raise UsageError(
-            f"temperature {request.temperature:g} must be above 0; for the T = 0 limit use --selector greedy"
+            f"temperature {request.temperature:g} must be at least {LEAST_TEMPERATURE:g};"
+            " for the T = 0 limit use --selector greedy"
         )
     return request.temperature
 
 
+def _refuse_argument(name: str, request: SelectorRequest, instead: str = "") -> None:
+    if request.argument is not None:
+        raise UsageError(
+            f"selector {name!r} takes no argument, got {request.argument!r}; leave it out{instead}"
+        )
+
+
 def greedy(request: SelectorRequest) -> GreedySelector:
     """Factory of the greedy selector."""
+    _refuse_argument("greedy", request)
     return GreedySelector()
 
 
 def topk(request: SelectorRequest) -> TopKSelector:
     """Factory of the top-k selector: ``--top-k-select`` and ``--temperature``."""
+    _refuse_argument("topk", request, ", k is --top-k-select")
     if request.top_k < 1:
         raise UsageError(f"top-k-select {request.top_k} must be at least 1; 1 is greedy")
-    return TopKSelector(request.top_k, _positive_temperature(request))
+    return TopKSelector(request.top_k, _temperature(request))
 
 
 def softmax(request: SelectorRequest) -> SoftmaxSelector:
     """Factory of the softmax selector: ``--temperature``."""
-    return SoftmaxSelector(_positive_temperature(request))
+    _refuse_argument("softmax", request, ", T is --temperature")
+    return SoftmaxSelector(_temperature(request))
 
 
 def random(request: SelectorRequest) -> RandomSelector:
     """Factory of the random selector."""
+    _refuse_argument("random", request)
     return RandomSelector()

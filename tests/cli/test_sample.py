@@ -300,7 +300,7 @@ BAD = {
     "scorer-other": ("--backbone {tiny} --scorer {scorer}", "was trained for codebook size 256, got 64"),
     "scorer-none": ("--scorer none", "needs a scorer"),
     "selector": ("--selector greddy", "unknown selector 'greddy'; did you mean 'greedy'?"),
-    "temperature": ("--selector softmax --temperature 0", "temperature 0 must be above 0"),
+    "temperature": ("--selector softmax --temperature 0", "temperature 0 must be at least 1e-06"),
     "top-k-select": ("--selector topk --top-k-select 0", "top-k-select 0"),
     "weights-embedded": ("--weights {transformer}", "--weights does not go with var-digits"),
     "weights-folder": ("--backbone {tiny} --weights {transformer}", "--weights does not go with"),

@@ -267,7 +267,7 @@ def test_selectors_by_name():
 def test_unknown_selectors_and_bad_settings(refused):
     with refused("unknown selector 'gredy'; did you mean 'greedy'?", kind=PluginError):
         build_selector("gredy", 8, 1.0)
-    with refused("temperature 0 must be above 0"):
+    with refused("temperature 0 must be at least 1e-06"):
         build_selector("softmax", 8, 0.0)
     with refused("top-k-select 0 must be at least 1"):
         build_selector("topk", 0, 1.0)

@@ -144,10 +144,17 @@ def test_equal_seeds_make_equal_choices():
 
 
 @pytest.mark.parametrize("factory", [softmax, topk])
-@pytest.mark.parametrize("temperature", [0.0, -1.5, float("nan")])
-def test_a_temperature_must_be_above_zero(factory, temperature, refused):
-    with refused(f"temperature {temperature:g} must be above 0", "--selector greedy"):
+@pytest.mark.parametrize("temperature", [0.0, -1.5, float("nan"), 1e-320, 1e-40])
+def test_a_temperature_must_be_far_enough_above_zero(factory, temperature, refused):
+    with refused(f"temperature {temperature:g} must be at least 1e-06", "--selector greedy"):
         factory(SelectorRequest(temperature=temperature))
+
+
+@pytest.mark.parametrize("factory", [greedy, topk, softmax, random])
+@pytest.mark.parametrize("argument", ["4", "k=1e999", ""])
+def test_an_argument_is_refused_and_not_ignored(factory, argument, refused):
+    with refused(f"selector {factory.__name__!r} takes no argument, got {argument!r}; leave it out"):
+        factory(SelectorRequest(argument=argument))
 
 
 @pytest.mark.parametrize("k", [0, -3])

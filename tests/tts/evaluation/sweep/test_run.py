@@ -157,7 +157,7 @@ def test_another_base_is_refused_before_anything_is_measured(
         ("candidates=1,2 start_scale=2,5", "start-scale 5 is out of range"),
         ("candidates=1 selector=greedy,gredy", "unknown selector 'gredy'; did you mean 'greedy'?"),
         ("candidates=1,2 scorer=missing.pth", "missing.pth"),
-        ("candidates=1 temperature=1,0 selector=softmax", "temperature 0 must be above 0"),
+        ("candidates=1 temperature=1,0 selector=softmax", "temperature 0 must be at least 1e-06"),
         ("cfg=1,-1", "cfg -1.0 must be a number of at least 0"),
         ("schedule=1,2,3,4;1,2,5", "has the fixed schedule 1,2,3,4"),
         ("guidance=var,none", "unknown guidance 'none'"),
