@@ -76,7 +76,8 @@ def test_settings_reach_the_model(run, tmp_path):
         "filtered": ("--top-k", 5, "--top-p", 0.9),
     }.items():
         code, _, error = run("sample", *ITEMS, "--candidates", 1, *options, "--out", tmp_path / name)
-        assert (code, error) == (0, ""), name
+        notes = ["bfloat16"] if name == "half" else []
+        assert (code, [line.split()[1] for line in error.splitlines()]) == (0, notes), name
         made[name] = load_file(tmp_path / name / "tokens.safetensors")["tokens"]
     assert made["off"].equal(made["form"])
     others = ("default", "guided", "off", "filtered")
@@ -118,4 +119,4 @@ def test_a_scorer_of_another_backbone_is_refused(run, scorer, tmp_path):
     command = ("sample", "--backbone", "var-digits", "--scorer", scorer, "--candidates", 2, "--labels", "1")
     code, _, error = run(*command, "--out", tmp_path / "out")
     assert code == 2
-    assert "tiny" in error
+    assert "scorer was trained for scale schedule 1-2-4-8, got 1-2-3-4;" in error
