@@ -26,7 +26,7 @@ from tts.io import ensure_writable_dir
 from tts.locks import sole_writer
 from tts.outputs import NPZ, RECORD, NpzWriter, read_run, recorded_family
 from tts.pipeline import Item
-from tts.run_images import RunImage, check_listed, checked_shards, damaged, images_of, items_of
+from tts.run_images import RunImage, check_listed, checked_shards, damaged, images_of
 from tts.sample_job import LAYOUT
 
 PORTION = 64
@@ -149,10 +149,8 @@ def _check_target(run: RunFolder, to: Path, overwrite: bool) -> None:
 def _source(run: RunFolder, tell: Progress) -> Source:
     """The images of a run: of its shards if these hold pixels, else of its PNG files."""
     images: list[RunImage] = []
-    items: list[Item] = []
     for number, rows in enumerate(checked_shards(run)):
         images += images_of(run, rows)
-        items += items_of(rows)
         tell(number + 1, len(run.shards))
     check_listed(run, images)
 
@@ -162,7 +160,7 @@ def _source(run: RunFolder, tell: Progress) -> Source:
         except CheckpointError as error:
             raise damaged(run, error) from error
 
-    return Source(items, pixels)
+    return Source([image.item for image in images], pixels)
 
 
 def _portions(source: Source, order: Sequence[int], size: int) -> Iterator[tuple[int, Pixels]]:

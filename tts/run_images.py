@@ -25,13 +25,19 @@ PNG = "png_sha256"
 """Columns of a shard: pixels (n, S, S, 3), and digests of PNG files (n, 32), both uint8."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunImage:
     """An image of a run: its pixels (S, S, 3), or the PNG file that has them with its digest."""
 
-    path: Path
+    folder: Path
+    item: Item
     pixels: Tensor | None
     sha256: str
+
+    @property
+    def path(self) -> Path:
+        """Where its PNG file lies."""
+        return image_path(self.folder, self.item)
 
     def read(self) -> Pixels:
         """The pixels; ``CheckpointError`` names a file that is not the one that the run wrote."""
@@ -66,7 +72,8 @@ def images_of(run: RunFolder, rows: Rows) -> list[RunImage]:
         raise CheckpointError(f"{run.path} holds no images in its shards; sample it again")
     return [
         RunImage(
-            image_path(run.path, item),
+            run.path,
+            item,
             None if pixels is None else pixels[row],
             digests[row] if digests else "",
         )
