@@ -24,7 +24,7 @@ _FIELD = re.compile(rb'"%s":"([0-9a-f]{64})"' % DIGEST.encode())
 _LONGEST = 100_000_000
 """Bytes of a header at most, as safetensors has it."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 _SHIPPED = Path(__file__).parent / "embedded" / "SHA256SUMS"
 
 
