@@ -117,9 +117,18 @@ def test_a_torchrun_that_dies_before_its_processes_meet_leaves_none(
 ) -> None:
     process = start("collect", "--per-class", 40, "--out", tmp_path / "set", launcher=TORCHRUN)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    wait_for(lambda: len(children.read_text().split()) >= 2, process)
+
+    def second() -> list[int]:
+        started = [int(child) for child in children.read_text().split()]
+        return [one for one in started if b"\0RANK=1\0" in Path(f"/proc/{one}/environ").read_bytes()]
+
+    wait_for(second, process)
+    (late,) = second()
+    os.kill(late, signal.SIGSTOP)  # the first one waits for it
     time.sleep(seconds)
     process.kill()
+    process.wait()
+    os.kill(late, signal.SIGCONT)
     _, stderr = process.communicate(timeout=120)  # the end of the pipes, which the processes hold, too
     assert "Traceback" not in stderr
     assert stderr.count("error: ") == 1
