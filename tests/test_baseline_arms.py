@@ -69,7 +69,8 @@ def checkout(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("form", [pytest.param("exact", marks=pytest.mark.slow), "fast"])
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["exact", "fast"])
 def test_the_eager_arm_makes_the_same_image_of_the_most_probable_tokens(scripts, backbone, form):
     from eager import EagerSampler
 

@@ -105,7 +105,7 @@ def pictures(tmp_path: Path) -> Path:
     for label in range(10):
         folder = tmp_path / "pictures" / f"class-{label}"
         folder.mkdir(parents=True)
-        for i in range(12):
+        for i in range(4):
             Image.new("RGB", (32, 32), (20 * label, 20 * i, 99)).save(folder / f"{i}.png")
     return tmp_path / "pictures"
 
@@ -129,8 +129,8 @@ def test_a_converted_model_goes_the_same_way(
         f"run 'tts collect --backbone {text}' and 'tts collect --backbone {text} --real DIR'"
         in missing.stderr
     )
-    done = typed(run, f"tts collect --backbone {text} --per-class 12")
-    assert done.stdout == f"120 images collected in tts-work/{name}/generated\n"
+    done = typed(run, f"tts collect --backbone {text} --per-class 4")
+    assert done.stdout == f"40 images collected in tts-work/{name}/generated\n"
     assert (
         done.stderr == f"note: a scorer needs real images, too: 'tts collect --backbone {text} --real DIR'\n"
     )
