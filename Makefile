@@ -34,7 +34,7 @@ test-oldest:
 	bash .ci/lower-bounds
 
 test-slow: $(BIN)/.ready
-	$(BIN)/python -m pytest -m "slow and not browser"
+	$(BIN)/python -m pytest --timeout 1200 -m "slow and not browser"
 
 test-browser: $(BIN)/.ready
 	$(BIN)/python -m pytest -m browser
