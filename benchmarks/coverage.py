@@ -3,13 +3,14 @@
 - ``eval``: intervals of ``tts eval --bootstrap`` of N samples of 64 features. Samples are Gaussian with a
   falling spectrum, or features of real digits drawn with replacement; they come from the reference's own
   distribution (``near``), where the distance is all bias, or from another (``far``).
-- ``paired``: Student's t of k differences (``tts sweep --against``, ``tts tune``), normal and skewed ones.
+- ``paired``: intervals of k differences (``tts sweep --against``, ``tts tune``), normal and skewed ones.
 - ``median``: medians of n rounds (``tts bench``), of times with a long tail.
 
 ``cover`` is the share of intervals that hold the mean figure of many sets of N samples, which should be 0.95;
 ``width`` is their mean width in that of an interval of the right width, 2 x 1.96 standard deviations of the
 figure over those sets. ``cover_truth`` is the share that holds the figure at infinitely many samples. With
-60 sets a cover of 0.95 comes out between 0.88 and 1. Figures go to ``benchmarks/results/coverage.json``.
+60 sets a cover of 0.95 comes out between 0.88 and 1. Figures go to ``benchmarks/results/coverage.json``;
+``--only recall paired`` measures these anew and leaves the others there.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from tts.evaluation.features import Features
 from tts.evaluation.figures import Figures, MetricOptions, Reference
 from tts.evaluation.frechet import FrechetStatistics, frechet_distance
 from tts.evaluation.paired import paired_interval
-from tts.io import write_json
+from tts.io import read_json, write_json
 from tts.runinfo import environment
 from tts.specs import FeatureRequest
 
@@ -40,6 +41,7 @@ RESULTS = Path(__file__).parent / "results" / "coverage.json"
 FEATURES, RESAMPLES, NORMAL = 64, 100, 1.959964
 COUNTS = (50, 64, 100, 200, 512, 1000)
 NAMES = [field.name for field in fields(Figures) if field.name not in ("images", "intervals")]
+EVERY = [*NAMES, "paired", "median"]
 Draw = Callable[[int, int], Features]
 Report = dict[str, Any]
 
@@ -74,18 +76,20 @@ def real_digits(contrast: float) -> Draw:
     return draw
 
 
-def measure(draw: Draw, other: Draw, count: int, truths: int, sets: int) -> Report:
-    """Cover and width of the interval of every figure of ``count`` samples."""
+def measure(draw: Draw, other: Draw, count: int, truths: int, sets: int, names: list[str]) -> Report:
+    """Cover and width of the interval of every figure of ``count`` samples among ``names``."""
     reference = Reference.of(other(1000, 10**6))
-    extrapolate = count >= 512  # which have intervals at infinity
+    extrapolate = count >= 512 and "fid_infinity" in names  # which have intervals at infinity
     plain = MetricOptions(extrapolate=extrapolate)
     options = MetricOptions(bootstrap=RESAMPLES, extrapolate=extrapolate)
     figures = [evaluate(draw(count, seed), reference, plain, True) for seed in range(truths)]
     intervals = [evaluate(draw(count, seed), reference, options, True).intervals for seed in range(sets)]
-    limit = draw(200_000, 10**6 + 1)
-    truth = {"fid_infinity": frechet_distance(reference.pool, FrechetStatistics.of(limit.pool))}
+    truth = {}
+    if extrapolate:
+        limit = FrechetStatistics.of(draw(200_000, 10**6 + 1).pool)
+        truth["fid_infinity"] = frechet_distance(reference.pool, limit)
     found: Report = {}
-    for name in NAMES:
+    for name in names:
         values = [getattr(one, name) for one in figures]
         ends = np.array([one[name] for one in intervals if name in one])
         if not len(ends) or None in values:
@@ -107,12 +111,12 @@ def _cover(ends: Any, value: Any) -> float:
 
 
 def paired(sets: int) -> Report:
-    """Cover of the t interval of k differences with mean 0, and its mean width in standard deviations."""
+    """Cover of the interval of k differences with mean 0, and its mean width in standard deviations."""
     random = np.random.default_rng(0)
     kinds = {"normal": random.normal, "skewed": lambda size: random.exponential(size=size) - 1}
     found: Report = {}
     for kind, draw in kinds.items():
-        for count in (3, 4, 5, 6, 8, 10):
+        for count in (3, 4, 5, 6, 8, 10, 20):
             ends = [paired_interval(list(row)) for row in draw(size=(sets, count))]
             holds = [one.low <= 0 <= one.high for one in ends]
             found[f"{kind}, k {count}"] = {
@@ -140,6 +144,7 @@ def main() -> None:
     parser.add_argument("--truths", type=int, default=300, help="sets that give the true figures")
     parser.add_argument("--sets", type=int, default=60, help="sets whose intervals are judged")
     parser.add_argument("--images", type=int, nargs="+", default=list(COUNTS))
+    parser.add_argument("--only", nargs="+", choices=EVERY, default=EVERY, metavar="FIGURE")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -150,16 +155,25 @@ def main() -> None:
         "digits, near": (real_digits(1), real_digits(1)),
         "digits, far": (real_digits(0.7), real_digits(1)),
     }
-    found: Report = {}
-    for kind, (draw, other) in cases.items():
+    before = read_json(options.out) if options.out.exists() else {}
+    found: Report = before.get("eval", {})
+    names = [name for name in NAMES if name in options.only]
+    for kind, (draw, other) in cases.items() if names else ():
         for count in options.images:
-            found[f"{kind}, N {count}"] = row = measure(draw, other, count, options.truths, options.sets)
+            row = measure(draw, other, count, options.truths, options.sets, names)
+            found[f"{kind}, N {count}"] = found.get(f"{kind}, N {count}", {}) | row
             told = [f"{name} {one['cover']:.2f} x{one['width']:.2f}" for name, one in row.items()]
             print(f"{kind}, N {count}: {'; '.join(told)}", flush=True)
-    results = {"eval": found, "paired": paired(4000), "median": median(4000)}
+    kinds = {"paired": paired, "median": median}
+    others = {kind: run(4000) for kind, run in kinds.items() if kind in options.only}
     settings = {"features": FEATURES, "resamples": RESAMPLES, "truths": options.truths, "sets": options.sets}
-    spent = {"cpu_seconds": time.process_time() - started}
-    write_json(options.out, {**settings, **results, **spent, "environment": environment(torch.device("cpu"))})
+    spent = {"cpu_seconds": time.process_time() - started, "environment": environment(torch.device("cpu"))}
+    made = (
+        {**settings, **spent}
+        if len(options.only) == len(EVERY)
+        else {"anew": {"only": options.only, **settings, **spent}}
+    )
+    write_json(options.out, {**before, **made, "eval": found, **others})
 
 
 if __name__ == "__main__":

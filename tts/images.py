@@ -10,7 +10,7 @@ Axis letters: H W pixels.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -55,6 +55,9 @@ _QUIET = Quiet()
 _NAMED = 3
 _ORIENTATION = 0x0112
 _PHOTOMETRIC, _BITS = 262, 258  # tags of TIFF
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
+"""Modes that become RGB by one rule; of others, as LAB, Pillow's versions have several or none."""
+
 _DEEP = ("I;16", "I;16B", "I;16L", "I;16N")
 _GAMMA = 0.45455
 _TURNS = {
@@ -98,10 +101,19 @@ class Tally:
         return ", ".join([*self.first, *(["…"] if self.count > len(self.first) else [])])
 
 
+def tally_remarks(remarks: Iterable[str]) -> dict[str, Tally]:
+    """Remarks on images, each as 'kind name', counted by kind."""
+    tallies: dict[str, Tally] = {}
+    for remark in remarks:
+        kind, _, name = remark.partition(" ")
+        tallies.setdefault(kind, Tally()).add(name)
+    return tallies
+
+
 def remark_lines(tallies: Mapping[str, Tally], total: int) -> list[str]:
     """What to say of remarks: a line for each kind."""
     return [
-        f"{tally.count} of {total} images {REMARKS[kind]} ({tally})"
+        f"{tally.count} of {total} images {REMARKS.get(kind, kind)} ({tally})"
         for kind, tally in sorted(tallies.items())
     ]
 
@@ -181,6 +193,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         what = "floats" if image.mode.startswith("F") else "signed or 32-bit integers"
         raise ValueError(f"its pixels are {what}, whose range is unknown; save it with 8 bits a channel")
+    if image.mode not in _MODES:
+        raise ValueError(f"its colours are {image.mode}, which become RGB by no one rule; save it as RGB")
     return image.convert("RGB")
 
 

@@ -18,8 +18,10 @@ def tiled(rows: Sequence[tuple[str, Sequence[Pixels]]], title: str = "") -> Pixe
     side = rows[0][1][0].shape[0]
     margin, top = margin_of([label for label, _ in rows]), GAP + (TITLE if title else 0)
     width = margin + max(len(images) for _, images in rows) * (side + GAP)
+    font = ImageFont.load_default(TEXT)
+    width = max(width, margin + round(font.getlength(title)) + GAP)
     canvas = Image.new("RGB", (width, top + len(rows) * (side + GAP)), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(TEXT)
+    draw = ImageDraw.Draw(canvas)
     draw.text((margin, top // 2), title, fill="black", font=font, anchor="lm")
     for y, (label, images) in enumerate(rows):
         place = top + y * (side + GAP)

@@ -194,6 +194,7 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
     ]
     if facts.skipped:
         lines.append(("skipped", f"{_count(facts.skipped, 'unreadable image')}"))
+    lines += [("remark", text) for text in facts.remarks]
     lines += [("fault", f"{name}: cannot be read") for name in facts.unreadable]
     lines += [("fault", text) for text in facts.faults]
     lines.append(("state", "finished" if facts.finished else "unfinished"))

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
+from itertools import zip_longest
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
@@ -32,18 +35,58 @@ def echo(text: object, err: bool = False) -> None:
     print(escaped(str(text)), file=sys.stderr if err else sys.stdout)
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], legend: str = "") -> None:
-    """Print columns two spaces apart; lines are never wrapped, so that they can be searched.
+_NARROWEST, _LEAST_PROSE = 40, 28
+"""The narrowest table, and the narrowest last column of running text, in characters."""
 
-    The ``legend`` says below what the columns are.
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], legend: str = "") -> None:
+    """Print columns two spaces apart, within the width of the terminal, which is 80 where there is none.
+
+    What is too wide goes on below: a long text in its own column, further columns as another block with the
+    names repeated. Nothing is cut. The ``legend`` says below what the columns are.
     """
+    limit = max(_NARROWEST, get_terminal_size().columns)
     lines = [[escaped(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for row in lines:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        echo("  ".join(cells).rstrip())
-    if legend:
-        echo(legend)
+    for number, block in enumerate(_blocks(lines, limit)):
+        if number:
+            echo("")
+        for line in block:
+            echo(line)
+    for line in wrap(escaped(legend), limit, break_on_hyphens=False):
+        echo(line)
+
+
+def _blocks(lines: list[list[str]], limit: int) -> Iterator[list[str]]:
+    """The lines of each block: as many columns as fit, after the names in the first."""
+    first, *rest = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    if first + sum(rest) + 2 * len(rest) > limit:
+        prose = _LEAST_PROSE if rest and rest[-1] > _LEAST_PROSE else 0
+        fixed = sum(rest[:-1]) + 2 * len(rest) + prose if prose else 0
+        if prose and fixed + limit // 3 <= limit:
+            first = min(first, limit - fixed)
+            rest[-1] = limit - (fixed - prose) - first
+        else:
+            first = min(first, limit // 3)
+            rest = [min(width, limit - first - 2) for width in rest]
+    groups: list[list[int]] = [[]]
+    for column, width in enumerate(rest):
+        used = first + sum(2 + rest[other] for other in groups[-1])
+        if groups[-1] and used + 2 + width > limit:
+            groups.append([])
+        groups[-1].append(column)
+    for group in groups:
+        widths = [first, *(rest[column] for column in group)]
+        yield [text for row in lines for text in _row([row[0], *(row[1 + c] for c in group)], widths)]
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    """The lines of a row, whose cells go on below where they are too wide."""
+    parts = [
+        [cell] if len(cell) <= width else wrap(cell, width, break_on_hyphens=False)
+        for cell, width in zip(cells, widths, strict=True)
+    ]
+    for texts in zip_longest(*parts, fillvalue=""):
+        yield "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()
 
 
 _STDOUT: ContextVar[TextIO | None] = ContextVar("stdout", default=None)

@@ -39,7 +39,7 @@ Refuse = Callable[..., str]
 def run_in_process(*args: object) -> Done:
     """Run ``tts`` in this process with the built-in plugins; a bug in it raises."""
     get_plugins.cache_clear()
-    environment = {"COLUMNS": "200", "TTS_PLUGINS": "", "TTS_STRICT": ""}
+    environment = {"COLUMNS": "1000", "TTS_PLUGINS": "", "TTS_STRICT": ""}
     try:
         result = CliRunner().invoke(app, list(map(str, args)), env=environment, catch_exceptions=False)
     finally:
@@ -205,7 +205,7 @@ def tts_environment(tmp_path: Path) -> dict[str, str]:
     ignored = ("TTS_PLUGINS", "TTS_STRICT")
     kept = {name: value for name, value in os.environ.items() if name not in ignored}
     path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
-    return {**kept, "PYTHONPATH": path, "COLUMNS": "200"}
+    return {**kept, "PYTHONPATH": path, "COLUMNS": "1000"}
 
 
 @pytest.fixture

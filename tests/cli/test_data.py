@@ -153,6 +153,21 @@ def test_info_counts_skipped_images_and_classes_without_any(run: Run, images: Pa
     assert "classes     10, 0 (class 4) to 3 images (class 0)\n" in text
 
 
+def test_info_tells_how_images_were_taken_and_what_was_left_out(
+    run: Run, images: Path, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20)).save(images / "class-4" / "0.png", exif=exif)
+    (images / "class-5" / "notes.txt").write_text("mine")
+    assert run("collect", "--real", images, "--out", tmp_path / "data").code == 0
+    text = run("data", "info", tmp_path / "data").stdout
+    assert "remark      1 of 30 images are stored turned, with an EXIF orientation" in text
+    assert "(class-4/0.png)\n" in text
+    assert "remark      1 files or folders are left out (class-5/notes.txt)" in text
+    assert len(json.loads(run("data", "info", tmp_path / "data", "--json").stdout)["remarks"]) == 2
+
+
 def test_info_and_verify_of_a_data_set_of_an_earlier_version(
     succeed: Text, run: Run, refuse: Text, tmp_path: Path
 ) -> None:

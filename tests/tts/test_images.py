@@ -127,6 +127,37 @@ def test_values_of_unknown_range_are_refused(tmp_path: Path, dtype: Any) -> None
         read_image(tmp_path / "a.pfm")
 
 
+def test_lab_is_refused_whatever_pillow_makes_of_it(tmp_path: Path) -> None:
+    lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    image = ImageCms.applyTransform(Image.fromarray(RGB), lab)
+    assert image is not None
+    with pytest.raises(
+        ImageError, match="its colours are LAB, which become RGB by no one rule; save it as RGB"
+    ):
+        read_image(save(tmp_path / "a.tif", image))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB"])
+def test_one_transparent_colour_is_told_and_stays(tmp_path: Path, mode: str) -> None:
+    """What PNG says of transparency without an alpha channel."""
+    image = Image.fromarray(RGB).convert(mode)
+    first = image.getpixel((0, 0))
+    picture = read_picture(save(tmp_path / "a.png", image, transparency=first))
+    np.testing.assert_array_equal(picture.pixels, np.asarray(image.convert("RGB")))
+    assert picture.remarks == ("transparency",)
+
+
+def test_associated_alpha_is_divided_out(tmp_path: Path) -> None:
+    """TIFF may hold colours that are multiplied by their alpha."""
+    premultiplied = np.concatenate((RGB // 2, np.full((6, 4, 1), 128, np.uint8)), axis=2)
+    path = save(tmp_path / "a.tif", Image.fromarray(premultiplied))
+    entry = struct.pack("<HHI", 338, 3, 1)  # ExtraSamples: Pillow writes 2, unassociated
+    path.write_bytes(path.read_bytes().replace(entry + b"\2\0", entry + b"\1\0"))
+    picture = read_picture(path)
+    assert np.abs(picture.pixels.astype(int) - RGB).max() <= 3
+    assert picture.remarks == ("transparency",)
+
+
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "ICO", "JPEG2000", "TGA", "PCX", "SGI", "DDS", "ICNS"])
 def test_other_formats_are_refused_under_any_name(tmp_path: Path, kind: str) -> None:
     try:

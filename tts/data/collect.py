@@ -23,7 +23,7 @@ from tts.engine.job import Timing
 from tts.engine.shards import Rows, remarks_in, skipped_in
 from tts.errors import RunError
 from tts.fitting import Fit, fitting
-from tts.images import ImageError, Tally, remark_lines
+from tts.images import ImageError, remark_lines, tally_remarks
 from tts.interfaces import Backbone
 from tts.pipeline import Generator, Item
 
@@ -183,11 +183,7 @@ class CollectJob:
 
     def _told(self, paths: Sequence[Path]) -> dict[str, Any]:
         """Say what is to be said of the images of all shards, and give it for the record."""
-        tallies: dict[str, Tally] = {}
-        for path in paths:
-            for remark in remarks_in(path):
-                kind, _, name = remark.partition(" ")
-                tallies.setdefault(kind, Tally()).add(name)
+        tallies = tally_remarks(remark for path in paths for remark in remarks_in(path))
         assert self.skips is not None
         for line in remark_lines(tallies, self.skips.total):
             self.skips.warn(line)

@@ -82,7 +82,7 @@ def read_shard(
     taken = limits.whole(metadata.get("taken", ""))
     if taken is None:
         raise CheckpointError(f"{path} does not say how many items it holds")
-    return Rows(tensors, taken, skipped_of(path, metadata), _remarks(path, metadata)), metadata
+    return Rows(tensors, taken, skipped_of(path, metadata), remarks_of(path, metadata)), metadata
 
 
 def glance(path: Path, owner: ShardRange) -> str | None:
@@ -102,7 +102,7 @@ def skipped_in(path: Path) -> tuple[str, ...]:
 
 def remarks_in(path: Path) -> tuple[str, ...]:
     """What a shard remarks on its items."""
-    return _remarks(path, read_metadata(path))
+    return remarks_of(path, read_metadata(path))
 
 
 def skipped_of(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
@@ -113,7 +113,8 @@ def skipped_of(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
-def _remarks(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
+def remarks_of(path: Path, metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """What a shard's metadata remark on its items, each as 'kind name'."""
     return skipped_of(path, {"skipped": metadata.get("remarks", "[]")})
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from tts.noise import philox
 
 _DOMAIN = 0x5EED0000  # apart from all draws of images and data, which have small numbers here
-_ORDER, _HALVES, _GROUPS = 1, 2, 3
+_ORDER, _HALVES, _GROUPS, _QUARTERS = 1, 2, 3, 4
 _MASK = 0xFFFFFFFF
 
 
@@ -27,6 +27,14 @@ def halves(images: int, count: int, seed: int) -> Tensor:
     for number, row in enumerate(chosen):
         row[_order(images, number, seed, _HALVES)[: images // 2]] = True
     return chosen
+
+
+def without_quarters(images: int, count: int, seed: int) -> Tensor:
+    """All images but a random quarter: bool (R, N)."""
+    kept = torch.ones(count, images, dtype=torch.bool)
+    for number, row in enumerate(kept):
+        row[_order(images, number, seed, _QUARTERS)[: images // 4]] = False
+    return kept
 
 
 def without_groups(images: int, most: int, seed: int) -> Tensor:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,8 +30,8 @@ from tts.evaluation.figures import Figures, MetricOptions, Reference
 from tts.evaluation.frechet_spread import resampled_parts
 from tts.evaluation.inception_score import resampled_scores
 from tts.evaluation.paired import t_quantile
-from tts.evaluation.recall_spread import recall_of_halves
-from tts.evaluation.resampling import halves, without_groups
+from tts.evaluation.recall_spread import recall_of_parts
+from tts.evaluation.resampling import halves, without_groups, without_quarters
 
 Intervals = dict[str, tuple[float, float]]
 
@@ -91,7 +90,7 @@ def bootstrap(
     for name, values in _resampled(samples, reference, options, figures, resamples.kept):
         half = quantile * resamples.deviation(values)
         found[name] = _around(getattr(figures, name), half, name in _SIGNED)
-    found.update(_recall(samples, reference, options, figures, resamples))
+    found.update(_recall(samples, reference, options, figures))
     for said in _too_few_for_infinity(samples, figures):
         warn(said)
     flat = sorted(name for name, (low, high) in found.items() if not low < high)
@@ -130,16 +129,18 @@ def share_interval(share: float, count: int, confidence: float) -> tuple[float, 
 
 
 def _recall(
-    samples: Features, reference: Reference, options: MetricOptions, figures: Figures, resamples: _Resamples
+    samples: Features, reference: Reference, options: MetricOptions, figures: Figures
 ) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Recall, whose halves have balls of their own (``tts.evaluation.recall_spread``)."""
-    if figures.recall is None or not reference.features or len(samples) // 2 <= options.neighbours:
+    """Recall, whose resamples have balls of their own (``tts.evaluation.recall_spread``)."""
+    images, count = len(samples), options.bootstrap // 2
+    left_out = images // 4
+    if figures.recall is None or not reference.features or images - left_out <= options.neighbours:
         return
-    chosen = resamples.kept[resamples.groups :]
-    values = recall_of_halves(reference.features.pool, samples.pool, chosen, options.neighbours).numpy()
-    tail = (1 - options.confidence) / 2
-    moved = np.quantile(values - values.mean() + figures.recall, (tail, 1 - tail)).clip(0, 1)
-    yield "recall", (float(moved[0]), float(moved[1]))
+    chosen = without_quarters(images, count, options.seed)
+    values = recall_of_parts(reference.features.pool, samples.pool, chosen, options.neighbours)
+    deviation = math.sqrt(float(values.var()) * (images - left_out) / left_out)
+    half = t_quantile((1 + options.confidence) / 2, count - 1) * deviation
+    yield "recall", (max(0.0, figures.recall - half), min(1.0, figures.recall + half))
 
 
 def _resampled(

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts.data.folders import left_out_line
 from tts.data.manifest import Manifest
 from tts.engine.folder import RunFolder
 from tts.engine.plan import Plan
-from tts.engine.shards import skipped_of
+from tts.engine.shards import remarks_of, skipped_of
 from tts.engine.worker import at_work, who
 from tts.errors import CheckpointError
+from tts.images import Tally, remark_lines, tally_remarks
 from tts.io import map_tensors
+from tts.records import parse_record
 from tts.upkeep.command import command_of
 from tts.upkeep.found import Found, find
 
@@ -46,6 +50,7 @@ class Balance:
 class Facts:
     """What a folder holds. ``skipped`` names unreadable images, ``unreadable`` shards that cannot be read.
 
+    ``remarks`` are lines on images taken otherwise than they look, and on files that were left out.
     ``choices`` are what each segment asked for; ``go_on`` is the command for an unfinished run; ``at_work``
     are processes in words; ``replacement`` is the run that ``--overwrite`` is making inside.
     """
@@ -62,6 +67,7 @@ class Facts:
     balance: Balance | None
     skipped: int
     skipped_names: tuple[str, ...]
+    remarks: tuple[str, ...]
     unreadable: tuple[str, ...]
     faults: tuple[str, ...]
     finished: bool
@@ -82,6 +88,7 @@ class Census:
     def __post_init__(self) -> None:
         self.classes: Counter[int] = Counter()
         self.skipped: list[str] = []
+        self.remarks: list[str] = []
         self.unreadable: list[str] = []
 
     def add(self, path: Path) -> None:
@@ -91,6 +98,7 @@ class Census:
             tensors, metadata = map_tensors(path)
             labels = tensors["labels"].tolist()
             self.skipped += skipped_of(path, metadata) if "skipped" in metadata else ()
+            self.remarks += remarks_of(path, metadata)
         except (CheckpointError, KeyError):
             self.unreadable.append(path.name)
             return
@@ -122,6 +130,7 @@ def gather(folder: Path) -> Facts:
         balance=Balance.of(census.classes),
         skipped=len(census.skipped),
         skipped_names=tuple(census.skipped),
+        remarks=tuple(_remarks(census, manifest)),
         unreadable=tuple(census.unreadable),
         faults=tuple(map(str, found.faults)),
         finished=finished,
@@ -131,6 +140,17 @@ def gather(folder: Path) -> Facts:
         plan=plan.id if plan else manifest.plan if manifest else None,
         replacement=_replacement(found),
     )
+
+
+def _remarks(census: Census, manifest: Manifest | None) -> Iterator[str]:
+    """What was remarked on images, and what a folder of images held besides."""
+    yield from remark_lines(tally_remarks(census.remarks), census.images + len(census.skipped))
+    recorded = manifest.settings.get("folder") if manifest else None
+    if isinstance(recorded, dict) and recorded.get("left_out"):
+        text = json.dumps(recorded["left_out"])
+        left_out = parse_record(text, Tally, "the manifest", "count of files", "collect again")
+        if left_out.count:
+            yield left_out_line(left_out)
 
 
 def _shards(found: Found) -> Iterable[Path]:

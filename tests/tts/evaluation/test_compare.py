@@ -142,3 +142,14 @@ def test_a_broken_image_is_named(make, tmp_path, refused):
     path.write_bytes(b"broken")
     with refused(str(path), kind=CheckpointError):
         draw_comparison([run], tmp_path / "out.png", 8, 10)
+
+
+def test_a_long_name_is_drawn_whole(make, tmp_path):
+    runs = [
+        make(name, 100, [0], [0]) for name in ("a-long-name-of-a-run-that-ends-in-" + end for end in "ab")
+    ]
+    draw_comparison(runs, tmp_path / "compare.png", 1, 1)
+    drawn = picture(tmp_path / "compare.png")
+    one, other = np.split(drawn[:TOP], 2, axis=1)
+    assert (one != other).any()  # by their last letters alone
+    assert (one[:, -GAP:] == 255).all()

@@ -18,11 +18,11 @@ def test_quantiles_are_scipys(freedom: int, probability: float) -> None:
     assert t_quantile(probability, freedom) == pytest.approx(stats.t.ppf(probability, freedom), abs=1e-9)
 
 
-def test_the_interval_is_that_of_the_one_sample_t_test() -> None:
+def test_the_interval_is_that_of_a_one_sample_t_test_with_a_fifth_of_the_misses() -> None:
     values = [0.3, -0.1, 0.4, 0.2, 0.25]
     interval = paired_interval(values, 0.9)
     assert interval is not None
-    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.9)
+    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.98)
     assert (interval.low, interval.high) == pytest.approx((low, high))
     assert interval.mean == pytest.approx(np.mean(values))
     assert interval.half_width == pytest.approx((high - low) / 2)
@@ -42,12 +42,16 @@ def test_too_few_or_equal_differences_have_no_interval(values: list[float]) -> N
     assert paired_interval(values) is None
 
 
-@pytest.mark.parametrize("count", [3, 4, 6, 10])
-def test_intervals_hold_the_true_mean_as_often_as_they_say(count: int) -> None:
-    rows = np.random.default_rng(count).normal(size=(2000, count))
+@pytest.mark.parametrize("kind", ["normal", "skewed"])
+@pytest.mark.parametrize("count", [3, 4, 6, 10, 20])
+def test_intervals_hold_the_true_mean_as_often_as_they_say(count: int, kind: str) -> None:
+    random = np.random.default_rng(count)
+    rows = (
+        random.normal(size=(2000, count)) if kind == "normal" else random.exponential(size=(2000, count)) - 1
+    )
     found = [interval for row in rows if (interval := paired_interval(list(row)))]
     assert len(found) == 2000
-    assert abs(np.mean([one.low <= 0 <= one.high for one in found]) - 0.95) < 0.025  # five standard errors
+    assert np.mean([one.low <= 0 <= one.high for one in found]) > 0.935  # three standard errors below 0.95
 
 
 @pytest.mark.parametrize("values", [[1.0, math.nan], [1.0, 2.0, 3.0, math.inf]])

@@ -1,4 +1,4 @@
-"""Recall of halves of the samples against recall computed anew."""
+"""Recall of parts of the samples against recall computed anew."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tts.errors import UsageError
 from tts.evaluation.manifold import coverage
-from tts.evaluation.recall_spread import nearest, recall_of_halves
+from tts.evaluation.recall_spread import nearest, recall_of_parts
 from tts.evaluation.resampling import halves
 
 
@@ -25,7 +25,7 @@ def _halves(images: int, count: int) -> Tensor:
 def test_a_half_is_a_set_of_its_own(neighbours: int, block: int) -> None:
     reference, samples = _features(150, 0), _features(120, 1, shift=0.4)
     chosen = _halves(len(samples), 6)
-    found = recall_of_halves(reference, samples, chosen, neighbours, block)
+    found = recall_of_parts(reference, samples, chosen, neighbours, block)
     expected = [coverage(reference, samples[half], neighbours).recall for half in chosen]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
 
@@ -33,7 +33,7 @@ def test_a_half_is_a_set_of_its_own(neighbours: int, block: int) -> None:
 def test_copies_are_neighbours_at_no_distance() -> None:
     samples = torch.cat((_features(40, 2), _features(1, 3).expand(40, -1)))
     chosen = _halves(len(samples), 4)
-    found = recall_of_halves(_features(50, 4), samples, chosen)
+    found = recall_of_parts(_features(50, 4), samples, chosen)
     expected = [coverage(_features(50, 4), samples[half]).recall for half in chosen]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
 
@@ -50,4 +50,4 @@ def test_the_nearest_are_those_of_all_distances() -> None:
 
 def test_a_half_that_is_too_small_is_refused() -> None:
     with pytest.raises(UsageError, match="more than 3 images on each side, got 3"):
-        recall_of_halves(_features(20, 0), _features(6, 1), _halves(6, 2))
+        recall_of_parts(_features(20, 0), _features(6, 1), _halves(6, 2))

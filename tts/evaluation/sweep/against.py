@@ -28,7 +28,7 @@ COMPARED = (*(name for name in FIGURES if name != "images"), "trace_term", "seco
 
 @dataclass(frozen=True)
 class Difference:
-    """This minus the other: mean over seed sets, sample standard deviation, and t interval of the mean.
+    """This minus the other: mean over seed sets, sample standard deviation, and interval of the mean.
 
     ``spread`` is ``None`` for one seed set, the interval for fewer than three or equal differences.
     """

@@ -32,8 +32,8 @@ def comparison_table(found: Comparison) -> Table:
     apart = "; ".join(f"{name} {a} against {b}" for name, (a, b) in found.apart.items())
     caption = (
         "Differences (this minus the other) of pairs of points with the same noise: mean over the common seed"
-        f" sets [95 % interval of the mean by Student's t, from {FEWEST} sets on]. Seconds are those of the"
-        " measuring processes." + (f" The sweeps differ in {apart}." if apart else "")
+        f" sets [95 % interval of the mean, of skewed differences too, from {FEWEST} sets on]. Seconds are"
+        " those of the measuring processes." + (f" The sweeps differ in {apart}." if apart else "")
     )
     title = f"Against {found.other}"
     return make_table(f"against-{found.name}", title, caption, None, columns, heads=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from tts.evaluation.sweep.own_tables import own_tables
 from tts.evaluation.sweep.paper_tables import paper_tables
 from tts.evaluation.sweep.pictures import Grid, randomised, sweep_grids
 from tts.evaluation.sweep.plots import all_plots
-from tts.evaluation.sweep.reading import Results, read_results
+from tts.evaluation.sweep.reading import RESULTS, Results, read_results
 from tts.evaluation.sweep.scorer_analysis import (
     Analysis,
     analyse,
@@ -26,6 +26,7 @@ from tts.evaluation.sweep.scorer_analysis import (
 from tts.evaluation.sweep.scorer_plots import scorer_plots
 from tts.evaluation.sweep.sheet import Sheet
 from tts.evaluation.sweep.tables import Table
+from tts.evaluation.sweep.timed import TIMING
 from tts.io import sha256_file, write_json
 from tts.records import read_record
 
@@ -63,6 +64,7 @@ def write_figures(folder: Path, warn: Warn = lambda message: None) -> list[Entry
     What needs the backbone (scorers, figure 1) is computed once and then kept. Parts that cannot be made are
     left out with a warning; results that cannot be read are a ``CheckpointError``.
     """
+    made_of = sources_of(folder)
     results = read_results(folder)
     model = LazyModel(results)
     analysis = _attempt(lambda: _analysis(folder, results, model, warn), "scorers are not analysed", warn)
@@ -76,18 +78,36 @@ def write_figures(folder: Path, warn: Warn = lambda message: None) -> list[Entry
     entries += [_grid(folder, grid) for grid in sweep_grids(sheet)]
     entries += _randomised(folder, results, model, warn)
     listed = [{**asdict(entry), "sha256": sha256_file(folder / entry.file)} for entry in entries]
-    write_json(folder / INDEX, {"figures": listed})
+    write_json(folder / INDEX, {"figures": listed, "made_of": made_of})
     return entries
 
 
 @dataclass(frozen=True)
 class _Index:
     figures: tuple[Entry, ...]
+    made_of: dict[str, str] = field(default_factory=dict)
+
+
+def sources_of(folder: Path) -> dict[str, str]:
+    """Checksums of the results and times that figures are drawn from."""
+    return {name: sha256_file(folder / name) for name in (RESULTS, TIMING) if (folder / name).is_file()}
+
+
+def outdated(folder: Path) -> bool:
+    """Whether the figures are not those of the results and times that lie there now."""
+    try:
+        return _read_index(folder).made_of != sources_of(folder)
+    except TtsError:
+        return True
 
 
 def read_index(folder: Path) -> tuple[Entry, ...]:
     """What ``figures.json`` lists."""
-    return read_record(folder / INDEX, _Index, "list of figures", "draw the figures anew", own=True).figures
+    return _read_index(folder).figures
+
+
+def _read_index(folder: Path) -> _Index:
+    return read_record(folder / INDEX, _Index, "list of figures", "draw the figures anew", own=True)
 
 
 def lacks_plots(folder: Path) -> bool:

@@ -13,10 +13,7 @@ from tts.errors import CheckpointError, RunError
 from tts.evaluation.sweep.record import FORMAT, Record, SweepRecord
 from tts.evaluation.sweep.results import JSON_FILE, write_results
 from tts.evaluation.sweep.store import Store
-from tts.evaluation.sweep.timed import TIMING
 from tts.records import plain, read_record, tagged
-
-FIGURES_FILE = "figures.json"
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,7 @@ def sum_up(store: Store, worker: Worker, device: torch.device) -> tuple[str, ...
             raise RunError(f"{store.folder} was removed while it was in use; start the sweep again")
         if not _fresh(store, record):
             write_results(store, record, device)
-        if _outdated(store.folder) or _lacks_plots(store.folder):
-            return _draw(store.folder)
-        return ()
+        return _drawn(store.folder)
     finally:
         worker.release("finish")
 
@@ -61,26 +56,11 @@ def _fresh(store: Store, record: SweepRecord) -> bool:
     return content.sweep == plain(tagged(FORMAT, record)) and listed == measured
 
 
-def _outdated(folder: Path) -> bool:
-    """Whether the figures were not drawn since the results, or the times, were written."""
-    figures, sources = folder / FIGURES_FILE, [folder / name for name in (JSON_FILE, TIMING)]
-    if not figures.exists():
-        return True
-    drawn = figures.stat().st_mtime
-    return any(drawn < source.stat().st_mtime for source in sources if source.exists())
-
-
-def _lacks_plots(folder: Path) -> bool:
-    """Whether plots can be drawn only now, since matplotlib was missing before."""
-    from tts.evaluation.sweep.figures import lacks_plots
-
-    return lacks_plots(folder)
-
-
-def _draw(folder: Path) -> tuple[str, ...]:
-    """Tables, plots and grids; the notes say what could not be made."""
-    from tts.evaluation.sweep.figures import write_figures
+def _drawn(folder: Path) -> tuple[str, ...]:
+    """Make tables, plots and grids where they are not those of the results; the notes say what is missing."""
+    from tts.evaluation.sweep.figures import lacks_plots, outdated, write_figures
 
     notes: list[str] = []
-    write_figures(folder, notes.append)
+    if outdated(folder) or lacks_plots(folder):  # plots can be drawn only now, if matplotlib was missing
+        write_figures(folder, notes.append)
     return tuple(notes)

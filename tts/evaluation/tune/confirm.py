@@ -1,9 +1,9 @@
 """The confirmation: the best arm against the plain model, with images and a half of the reference of its own.
 
 The search chose the arms by their luck as well as by their worth, so its figures flatter them (the winner's
-curse). Here nothing is chosen any more: each seed set gives one difference, and the interval is that of
-Student's t over the sets. It covers the draw of the images, not that of the reference. Of two plain arms the
-one that does better here counts, which can only favour the plain model.
+curse). Here nothing is chosen any more: each seed set gives one difference, and the interval is that of the
+mean over the sets (``tts.evaluation.paired``). It covers the draw of the images, not that of the reference.
+Of two plain arms the one that does better here counts, which can only favour the plain model.
 """
 
 from __future__ import annotations

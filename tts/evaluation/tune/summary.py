@@ -109,9 +109,9 @@ class Summary:
                 use
                 + (" That is the plain model: nothing better is certain." * self.finding.recommended.plain),
                 "",
-                f"The interval is the {CONFIDENCE:.0%} t interval of the paired differences over seed sets."
-                " It covers the draw of the images, not that of the reference. Of several plain models the"
-                " one that does best in the confirmation counts.",
+                f"The interval is the {CONFIDENCE:.0%} interval of the mean paired difference over seed sets,"
+                " of skewed ones too. It covers the draw of the images, not that of the reference."
+                " Of several plain models the one that does best in the confirmation counts.",
                 "",
                 f"Made in {format_duration(self.ledger.spent)} by `{command}`.",
                 "",
