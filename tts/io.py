@@ -74,6 +74,19 @@ def ensure_writable_dir(path: Path | str) -> Path:
     return folder
 
 
+@contextmanager
+def new_folder(path: Path | str) -> Iterator[Path]:
+    """As ``ensure_writable_dir``; folders made for it go again if what follows fails, where empty."""
+    made = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
+    try:
+        yield ensure_writable_dir(path)
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder of a run's own where needed."""
     try:

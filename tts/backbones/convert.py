@@ -16,6 +16,7 @@ from tts.backbones.storage import (
     TOKENIZER_FILE,
     TRANSFORMER_FILE,
     FolderConfig,
+    check_pair,
     read_folder_config,
     write_tokenizer,
     write_transformer,
@@ -23,7 +24,7 @@ from tts.backbones.storage import (
 from tts.backbones.weights import State
 from tts.config import parse_schedule
 from tts.errors import UsageError
-from tts.io import atomic_path, ensure_writable_dir, read_metadata
+from tts.io import atomic_path, new_folder, read_metadata
 from tts.locks import sole_writer
 from tts.registry import NAME
 from tts.specs import BackboneOptions, Schedule
@@ -49,11 +50,14 @@ def convert(
     Without ``family_name`` the transformer says which family it is of; ``schedule`` may be a name of it.
     ``trained_side`` is the largest side trained on, for families with a free schedule. A folder that was
     converted before keeps what is not given anew. ``part`` names the weights to take of files that hold
-    several, and ``say`` hears what was taken. Both files appear whole, or none does. Without ``out`` the
+    several, and ``say`` hears what was taken. Both files appear whole, or none does; where a kill falls between
+    the two, the folder is refused when it is read. Without ``out`` the
     model goes into the work folder, where its name finds it.
     """
     if name is not None and not NAME.fullmatch(name):
         raise UsageError(f"name {name!r} must be lower-case letters, digits and single dashes, like var-mine")
+    if transformer == tokenizer and (transformer / TRANSFORMER_FILE).is_file():
+        check_pair(transformer)
     found = read_weights(_one(transformer, TRANSFORMER_FILE), TRANSFORMER, part)
     code = read_weights(_one(tokenizer, TOKENIZER_FILE), TOKENIZER, part)
     states = found.state, code.state
@@ -68,7 +72,8 @@ def convert(
     for weights in (found, code):
         for remark in weights.remarks or ((f"took {weights.taken}",) if weights.part or weights.left else ()):
             say(remark)
-    _write(ensure_writable_dir(_free(out or place_of(config.name).model, overwrite)), states, config)
+    with new_folder(_free(out or place_of(config.name).model, overwrite)) as folder:
+        _write(folder, states, config)
     return config
 
 
@@ -93,7 +98,7 @@ def _write(out: Path, states: tuple[State, State], config: FolderConfig) -> None
         atomic_path(targets[1]) as transformer,
     ):
         write_tokenizer(tokenizer, states[1])
-        write_transformer(transformer, states[0], config)
+        write_transformer(transformer, states[0], config, tokenizer)
 
 
 def _converted_before(transformer: Path) -> FolderConfig | None:

@@ -18,7 +18,7 @@ from tts.backbones.parts import Weights, find_weights, read_weights
 from tts.backbones.presets import IMAGENET, SPECS
 from tts.backbones.weights import DERIVED, State
 from tts.config import check_schedule
-from tts.contents import check_tensors
+from tts.contents import check_tensors, stated_digest
 from tts.errors import CheckpointError, PluginError, UsageError
 from tts.io import read_metadata, save_tensors
 from tts.records import parse_record
@@ -29,6 +29,9 @@ T = TypeVar("T")
 TRANSFORMER_FILE = "transformer.safetensors"
 TOKENIZER_FILE = "tokenizer.safetensors"
 FOLDER_FORMAT = "scalewise-tts-backbone-1"
+PAIR = "tokenizer_sha256"
+"""Which tokenizer's file a transformer was converted with, in the metadata of its file."""
+
 FOLDER_FACTORY = "tts.backbones.build:build_folder"
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 
@@ -97,6 +100,7 @@ def _find(kind: Kind, given: list[Path], request: BackboneRequest) -> Weights:
 def _given_files(path: Path, spec: BackboneSpec) -> list[Path]:
     """The user's file; a folder of ``tts convert`` or of the publisher stands for the preset's two."""
     if (path / TRANSFORMER_FILE).is_file():
+        check_pair(path)
         return [path / TRANSFORMER_FILE, path / TOKENIZER_FILE]
     published = [path / name for name in spec.files.values() if (path / name).is_file()]
     return published or [path]
@@ -202,6 +206,8 @@ def load_folder(
 ) -> Loaded:
     """Transformer and tokenizer as ``write_transformer`` and ``write_tokenizer`` stored them."""
     config = read_folder_config(transformer_file)
+    if tokenizer_file.parent == transformer_file.parent:  # embedded ones may share a tokenizer
+        check_pair(transformer_file.parent)
     for file in (transformer_file, tokenizer_file):
         check_tensors(file, own=True)
     family = get_family(config.family)
@@ -212,9 +218,22 @@ def load_folder(
     return info, transformer, tokenizer, weights
 
 
-def write_transformer(path: Path, state: State, config: FolderConfig) -> None:
-    """Store a transformer's state with its whole configuration in the metadata."""
-    save_tensors(path, _storable(state), {"format": FOLDER_FORMAT, "config": json.dumps(asdict(config))})
+def check_pair(folder: Path) -> None:
+    """Refuse a folder of ``tts convert`` whose files come from two conversions, as after a kill."""
+    stated = read_metadata(folder / TRANSFORMER_FILE).get(PAIR)
+    if stated is not None and stated != stated_digest(folder / TOKENIZER_FILE):
+        raise CheckpointError(
+            f"{folder} holds a transformer and a tokenizer of two conversions, as after one that was killed;"
+            " convert again with --overwrite"
+        )
+
+
+def write_transformer(path: Path, state: State, config: FolderConfig, tokenizer: Path | None = None) -> None:
+    """Store a transformer's state with its whole configuration in the metadata, and the tokenizer it had."""
+    facts = {"format": FOLDER_FORMAT, "config": json.dumps(asdict(config))}
+    if tokenizer is not None:
+        facts[PAIR] = stated_digest(tokenizer) or ""
+    save_tensors(path, _storable(state), facts)
 
 
 def write_tokenizer(path: Path, state: State) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -188,6 +189,36 @@ def test_a_failure_while_writing_leaves_what_was_there(tmp_path, tiny_files, fol
     monkeypatch.setattr("tts.backbones.convert.write_transformer", fail)
     refusal(convert, *tiny_files("var_tiny"), folder, None, "var-other", None, kind=RunError)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_failure_while_writing_leaves_no_new_folder(tmp_path, tiny_files, monkeypatch):
+    def fail(*args):
+        raise RunError("cannot write")
+
+    monkeypatch.setattr("tts.backbones.convert.write_transformer", fail)
+    (tmp_path / "mine").mkdir()
+    refusal(convert, *tiny_files("var_tiny"), tmp_path / "mine/new/model", None, None, None, kind=RunError)
+    assert not list((tmp_path / "mine").iterdir())
+
+
+@pytest.mark.parametrize("new", [TOKENIZER_FILE, TRANSFORMER_FILE])
+def test_a_folder_that_is_half_new_is_refused(tmp_path, tiny_files, synthetic_state, folder, depth_16, new):
+    """A kill may fall between the two renames."""
+    transformer, tokenizer = tiny_files("var_tiny")
+    state = synthetic_state("vae_tiny")
+    state["decoder.conv_out.bias"] = state["decoder.conv_out.bias"] + 1
+    torch.save(state, tmp_path / "other.pth")
+    convert(transformer, tmp_path / "other.pth", tmp_path / "out", None, None, None)
+    half = tmp_path / "half"
+    half.mkdir()
+    for name in (TOKENIZER_FILE, TRANSFORMER_FILE):
+        shutil.copy((tmp_path / "out" if name == new else folder) / name, half / name)
+    said = "a transformer and a tokenizer of two conversions"
+    assert said in refusal(build_folder, request(folder_spec(half), half))
+    assert said in refusal(build_published, request(depth_16, half))
+    assert said in refusal(convert, half, half, tmp_path / "again", None, None, None)
+    convert(transformer, tokenizer, half, None, None, None)
+    build_folder(request(folder_spec(half), half))
 
 
 @pytest.mark.parametrize("what", ["codebook size", "channels"])

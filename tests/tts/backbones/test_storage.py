@@ -94,7 +94,9 @@ def test_a_folder_without_its_tokenizer_is_refused(folder):
 
 def test_a_folder_with_the_tokenizer_of_another_model_is_refused(folder):
     shutil.copy(EMBEDDED / f"digits-{TOKENIZER_FILE}", folder / TOKENIZER_FILE)
-    assert "do not fit the VAR tokenizer" in refusal(build_folder, request(folder_spec(folder), folder))
+    assert "a transformer and a tokenizer of two conversions" in refusal(
+        build_folder, request(folder_spec(folder), folder)
+    )
 
 
 def test_a_truncated_folder_is_refused(folder):
