@@ -50,9 +50,9 @@ def convert(
     Without ``family_name`` the transformer says which family it is of; ``schedule`` may be a name of it.
     ``trained_side`` is the largest side trained on, for families with a free schedule. A folder that was
     converted before keeps what is not given anew. ``part`` names the weights to take of files that hold
-    several, and ``say`` hears what was taken. Both files appear whole, or none does; where a kill falls between
-    the two, the folder is refused when it is read. Without ``out`` the
-    model goes into the work folder, where its name finds it.
+    several, and ``say`` hears what was taken. Both files appear whole, or none does; a kill between the two
+    leaves a folder that is refused when it is read. Without ``out`` the model goes into the work folder,
+    where its name finds it.
     """
     if name is not None and not NAME.fullmatch(name):
         raise UsageError(f"name {name!r} must be lower-case letters, digits and single dashes, like var-mine")
