@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from tts.backbones.file_kinds import RESAVE, head_of, is_safetensors, other_kind
+from tts.cache import known
 from tts.contents import check_tensors
 from tts.errors import CheckpointError
 
@@ -88,6 +89,7 @@ def read_content(path: Path) -> object:
             return load_file(path)
         kind = other_kind(path, head)
         if kind is None:
+            _check_zip(path)
             return _load_pickle(path)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(path, error)) from None
@@ -98,6 +100,21 @@ def read_content(path: Path) -> object:
             f"{str(path)!r} is truncated or no checkpoint ({_reason(error)}); fetch or convert it again"
         ) from None
     raise CheckpointError(f"{str(path)!r} is {kind}")
+
+
+def _check_zip(path: Path) -> None:
+    """Compare the checksums in a zip archive, at which PyTorch does not look."""
+    bad = known([path], "zip", _first_bad)[0] if zipfile.is_zipfile(path) else ""
+    if bad:
+        raise CheckpointError(
+            f"{str(path)!r} is damaged: {bad[-MAX_REASON:]} fails its checksum; fetch or save it again"
+        )
+
+
+def _first_bad(path: Path) -> str:
+    """The name of an archive's first damaged member; empty where all are whole."""
+    with zipfile.ZipFile(path) as file:
+        return file.testzip() or ""
 
 
 def _load_pickle(path: Path) -> object:

@@ -62,6 +62,7 @@ def find_parts(content: object) -> list[Part]:
             for key, value in entries.items():
                 if isinstance(value, Tensor):
                     own = str(key).startswith(prefix) and not (deeper and str(key).startswith(deeper))
+                    own = own and not (value.ndim == 0 and "." not in str(key).removeprefix(prefix))
                     (inside if own else outside)[str(key)] = value
             state = {key.removeprefix(prefix): value for key, value in inside.items()}
             left = [*_beside(path, holding), *(".".join((*path, key.partition(".")[0])) for key in outside)]

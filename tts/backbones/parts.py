@@ -115,7 +115,12 @@ def _taken(path: Path, source: Path, chosen: Part, notes: tuple[str, ...]) -> We
     hollow = [key for key, value in chosen.state.items() if value.is_meta]
     if hollow:
         raise CheckpointError(f"{str(source)!r} holds {hollow[0]} without its values; save it from the CPU")
-    return Weights(path, source, files_of(source), chosen.name, chosen.state, chosen.left, notes)
+    files = files_of(source)
+    room = sum(file.stat().st_size for file in files)
+    large = [key for key, value in chosen.state.items() if value.numel() * value.element_size() > room]
+    if large:
+        raise CheckpointError(f"{str(source)!r} is smaller than its {large[0]}; save it with clone() there")
+    return Weights(path, source, files, chosen.name, chosen.state, chosen.left, notes)
 
 
 def _choose(source: Path, parts: list[Part], wanted: str | None) -> tuple[Part, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +12,7 @@ from tts.io import read_json
 
 INDEX = ".index.json"
 ENDINGS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+_SHARD = re.compile(r"-\d{5}-of-(?!0*1$)\d{5}$")
 MAX_INDEX = 64 << 20
 """Bytes of an index; real ones have less than a megabyte."""
 
@@ -28,6 +30,11 @@ def sources(path: Path) -> list[Path]:
     indices = [entry for entry in names if entry.name.endswith(INDEX)]
     shards = {shard for index in indices for shard in shards_of(index)}
     files = [entry for entry in names if entry.suffix.lower() in ENDINGS and entry not in shards]
+    stray = next((entry for entry in files if _SHARD.search(entry.stem)), None)
+    if stray:
+        raise CheckpointError(
+            f"{stray} is one of several shards, of which no *{INDEX} lies there; fetch it, too"
+        )
     if not indices and not files:
         raise CheckpointError(
             f"no weights file in folder {str(path)!r} (looked for {', '.join(ENDINGS)} and *{INDEX});"

@@ -26,6 +26,9 @@ DERIVED = (
 )
 """Endings of keys that the architecture fixes or that only training uses: read, never loaded."""
 
+MAX_DIGITS = 9
+"""Digits of a number in a tensor's name."""
+
 MAX_NAME = 80
 """Characters of a tensor's name that a message may repeat."""
 
@@ -97,6 +100,11 @@ def need(state: State, key: str, what: str, dimensions: int) -> Tensor:
 
 
 def count(state: State, pattern: str) -> int:
-    """One more than the largest number that ``pattern`` captures in the keys."""
-    found = [int(m.group(1)) for key in state if (m := re.match(pattern, key))]
-    return max(found, default=-1) + 1
+    """One more than the largest number that ``pattern`` captures in the keys, which have one tensor each."""
+    found = {m.group(1): key for key in state if (m := re.match(pattern, key))}
+    for digits, key in found.items():
+        if len(digits) > MAX_DIGITS or int(digits) >= len(state):
+            raise CheckpointError(
+                f"tensor {key[:MAX_NAME]!r} is numbered beyond the {len(state)} tensors; give the right file"
+            )
+    return max(map(int, found), default=-1) + 1

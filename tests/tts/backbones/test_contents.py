@@ -222,3 +222,14 @@ def test_the_format_is_told_from_the_bytes(tmp_path):
     assert all(
         torch.equal(read_content(tmp_path / n)["a"], torch.ones(2)) for n in ("a.pth", "a.safetensors")
     )
+
+
+def test_a_flipped_bit_in_an_archive_is_refused(tmp_path, tiny):
+    file = tmp_path / "weights.pth"
+    torch.save(tiny["transformer"], file)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    file.write_bytes(content)
+    message = refusal(read_content, file)
+    assert "fails its checksum" in message
+    assert message.endswith("; fetch or save it again")

@@ -117,7 +117,7 @@ def test_every_wrapping_has_the_same_digest(tmp_path, synthetic_state, state, ot
 def test_numbers_and_texts_beside_tensors_are_no_hindrance(tmp_path, state):
     torch.save(wrapped("beside", state, {}), tmp_path / "weights.pth")
     found = read_weights(tmp_path / "weights.pth", TRANSFORMER).state
-    assert found.keys() == {*state, "steps"}
+    assert found.keys() == state.keys()
 
 
 def test_both_parts_of_a_training_checkpoint_are_found(tmp_path, synthetic_state, state):
@@ -224,3 +224,18 @@ def test_a_checkpoint_that_holds_itself_ends(tmp_path, state):
     content["more"] = {"a": content, "b": content}
     torch.save(content, tmp_path / "weights.pth")
     assert read_weights(tmp_path / "weights.pth", TRANSFORMER).part == "model"
+
+
+def test_counters_beside_the_tensors_are_left_and_said(tmp_path, state):
+    torch.save({**state, "step": torch.tensor(3), "decay": torch.tensor(0.9)}, tmp_path / "w.pth")
+    found = read_weights(tmp_path / "w.pth", TRANSFORMER)
+    assert found.state.keys() == state.keys()
+    assert found.left == ("step", "decay")
+    assert found.remarks == ("took w.pth, left 'step', 'decay'",)
+
+
+def test_a_tensor_larger_than_its_file_is_refused(tmp_path, state):
+    width = state["class_emb.weight"].shape[1]
+    many = torch.zeros(1, 1).expand(10**9, width)  # one number on disk, 512 GB in memory
+    torch.save({**state, "class_emb.weight": many}, tmp_path / "w.pth")
+    assert "is smaller than its class_emb.weight" in refusal(read_weights, tmp_path / "w.pth", TRANSFORMER)

@@ -105,3 +105,11 @@ def test_folders_without_weights_say_what_was_looked_for(tmp_path):
     assert "no weights file in folder" in refusal(tmp_path)
     (tmp_path / "__0_0.distcp").write_bytes(b"x")
     assert "torch.distributed.checkpoint.format_utils dcp_to_torch" in refusal(tmp_path)
+
+
+def test_shards_without_their_index_are_refused(tmp_path, state):
+    write_shards(tmp_path, state, "safetensors")
+    next(tmp_path.glob("*.index.json")).unlink()
+    message = refusal(tmp_path)
+    assert "is one of several shards" in message
+    assert message.endswith("; fetch it, too")

@@ -255,3 +255,11 @@ def test_without_values_nothing_is_initialised():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         assert not torch.nn.Linear(2, 3).weight.is_meta
+
+
+@pytest.mark.parametrize("number", ["39", "999999999", "9" * 5000])
+def test_a_number_beyond_the_tensors_is_refused_at_once(tiny, number):
+    state = {**tiny["transformer"], f"blocks.{number}.ffn.fc1.bias": torch.zeros(1)}
+    message = refusal(infer_var_config, state)
+    assert f"blocks.{number[:9]}" in message
+    assert "beyond the 39 tensors" in message
