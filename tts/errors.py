@@ -64,6 +64,19 @@ def reason(error: BaseException) -> str:
     return line if line[1:2].isupper() else line[:1].lower() + line[1:]
 
 
+LONGEST = 1000
+"""Characters of what an exception of other people's code says."""
+
+
+def described(error: BaseException) -> str:
+    """The class of an exception and what it says, in one line; what it says may itself fail."""
+    try:
+        text = " ".join(str(error).split())[:LONGEST]
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def check_text(path: str | os.PathLike[str]) -> None:
     """Refuse a name that is not UTF-8: safetensors opens no such file, and no record can name it."""
     try:

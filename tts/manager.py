@@ -22,7 +22,7 @@ import pluggy
 
 from tts import __version__, hookspecs
 from tts.discovery import Load, PluginEntry, installed
-from tts.errors import PluginError, RunError
+from tts.errors import PluginError, RunError, described
 from tts.owners import Origin
 from tts.registry import BUILTIN_OWNER, Registry
 from tts.specs import (
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from tts.interfaces import ScaleEvent
 
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("tts_"))
+
+MAX_SPECS = 10_000
+"""Parts of one kind that a plugin may provide: a hook may be a generator, which may have no end."""
 
 
 class Plugins:
@@ -106,7 +109,9 @@ class Plugins:
         for specs in self._caller(entry, hook)() or [None]:  # pluggy leaves out results that are None
             if not isinstance(specs, Iterable):
                 raise PluginError(f"must return an iterable of {wanted.__name__}, got {type(specs).__name__}")
-            for spec in specs:
+            for count, spec in enumerate(specs, 1):
+                if count > MAX_SPECS:
+                    raise PluginError(f"returns more than {MAX_SPECS} specs; name fewer")
                 if not isinstance(spec, wanted):
                     raise PluginError(f"must return {wanted.__name__} objects, got {type(spec).__name__}")
                 registry.add(spec, entry.owner)
@@ -268,7 +273,6 @@ def _package(module: str) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    message = " ".join(str(error).split())
     if isinstance(error, (PluginError, pluggy.PluginValidationError)):
-        return message
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+        return " ".join(str(error).split())
+    return described(error)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tts.errors import RunError, TtsError
+from tts.errors import RunError, TtsError, described
 
 T = TypeVar("T")
 
@@ -69,26 +69,30 @@ def titled(part: Any) -> str:
 
 
 @contextmanager
-def naming(plugins: Callable[[], Mapping[str, str]], but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def naming(
+    plugins: Callable[[], Mapping[str, str]], but: tuple[type[BaseException], ...] = ()
+) -> Iterator[None]:
     """Make an error that comes out of a plugin's code one line that names the plugin, where and what it was.
 
     ``plugins`` gives the plugins' names by the package or module that holds their code. Errors for the user
-    keep their class and their words, after the plugin's name; others, except ``but``, are the cause of a
-    ``RunError``.
+    keep their class and their words, after the plugin's name; others, except ``but`` and Ctrl-C, are the
+    cause of a ``RunError``: also ``SystemExit``, which would end the command as if all went well.
     """
     try:
         yield
-    except Exception as error:
-        found = None if isinstance(error, but) else _raised_in(error, plugins())
-        if found is None or found[0] in str(error):
+    except BaseException as error:
+        aside = isinstance(error, but) or type(error) is KeyboardInterrupt
+        found = None if aside else _raised_in(error, plugins())
+        if found is None or (isinstance(error, TtsError) and found[0] in str(error)):
             raise
         owner, where = found
         if isinstance(error, TtsError):
             if str(error):
                 error.args = (f"{owner}: {error}",)
             raise
-        said = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
-        raise RunError(f"{owner} failed in {where}: {said}; ask its author, or leave it out") from error
+        raise RunError(
+            f"{owner} failed in {where}: {described(error)}; ask its author, or leave it out"
+        ) from error
 
 
 def _raised_in(error: BaseException, plugins: Mapping[str, str]) -> tuple[str, str] | None:
@@ -108,4 +112,5 @@ def _raised_in(error: BaseException, plugins: Mapping[str, str]) -> tuple[str, s
             return owner, f"{function} ({Path(code.co_filename).name}, line {line})"
         if isinstance(error, TtsError):
             return None
-    return None
+    cause = error.__cause__  # of an error that Python makes of another, as of StopIteration in a generator
+    return None if cause is None or isinstance(error, TtsError) else _raised_in(cause, plugins)

@@ -13,7 +13,7 @@ import torch
 from tts.backbones.sources import ENDINGS, INDEX
 from tts.config import DTYPE_NAMES, Choices, choose_options, dtype_name
 from tts.engine.launch import Launch
-from tts.errors import PluginError, UsageError
+from tts.errors import PluginError, UsageError, described, reason
 from tts.interfaces import Backbone, BackboneInfo, ImageScorer, Scorer, Selector
 from tts.manager import get_plugins
 from tts.owners import claim
@@ -128,7 +128,7 @@ def load_factory(registry: Registry[Any], name: str) -> Any:
         origin = get_plugins().origin(registry, name)
         if origin is None or type(error) is KeyboardInterrupt:
             raise
-        why = str(error) if isinstance(error, (ImportError, AttributeError)) else repr(error)
+        why = reason(error) if isinstance(error, (ImportError, AttributeError)) else described(error)
         raise PluginError(
             f"{registry.kind} {name!r} ({origin}) cannot be imported ({why}); reinstall or update it"
         ) from error

@@ -55,7 +55,7 @@ class RootGroup(Group):
             self.commands.update(found)
         if not ctx.resilient_parsing:  # completion wants no warnings
             for entry in get_plugins().broken():
-                _say(f"warning: plugin {entry.reason}")
+                _say(f"warning: plugin {_one_line(str(entry.reason))}")
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

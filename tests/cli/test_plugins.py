@@ -92,6 +92,12 @@ class Part:
         print("hello from score")
         if WHERE == "score":
             raise ValueError("no\\nluck")
+        if WHERE == "exit":
+            raise SystemExit(0)
+        if WHERE == "end":
+            raise StopIteration
+        if WHERE == "mute":
+            raise type("Mute", (BaseException,), {"__str__": lambda self: 1 / 0})
         if WHERE == "nested":
             torch.ones(2) @ torch.ones(3)
         return proposals.maps.flatten(2).mean(dim=2)
@@ -129,6 +135,9 @@ FAILURES = {
         ("--scorer", "clumsy"),
         r"failed in (Part\.)?score \(clumsy.py, line \d+\): ValueError: no luck;",
     ),
+    "exit": (("--scorer", "clumsy"), r"failed in (Part\.)?score \(clumsy.py, line \d+\): SystemExit: 0;"),
+    "end": (("--scorer", "clumsy"), r"failed in (Part\.)?score \(.*\): RuntimeError: .* StopIteration;"),
+    "mute": (("--scorer", "clumsy"), r"failed in (Part\.)?score \(clumsy.py, line \d+\): Mute;"),
     "nested": (("--scorer", "clumsy"), r"failed in (Part\.)?score \(clumsy.py, line \d+\): RuntimeError: "),
     "select": (("--selector", "clumsy"), r": scale 2 is not for this selector; pass --start-scale 3"),
     "strategy": (("--strategy", "clumsy"), r"failed in (Part\.)?__call__ \(.*\): KeyError: 'strategy';"),

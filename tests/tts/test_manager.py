@@ -94,6 +94,15 @@ BROKEN = {
         "@tts.hookimpl\ndef tts_register_scorers():\n    raise BaseException('odd')",
         "tts_register_scorers: BaseException: odd",
     ),
+    "import raises what cannot be shown": (
+        "raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})",
+        "entry main: Mute",
+    ),
+    "endless": (
+        "import itertools\n@tts.hookimpl\ndef tts_register_scorers():\n"
+        "    return (tts.ScorerSpec(f's{n}', 'm:f', '') for n in itertools.count())",
+        "tts_register_scorers: returns more than 10000 specs",
+    ),
     "syntax": ("def (", "entry main: SyntaxError"),
     "hook fails": (
         "@tts.hookimpl\ndef tts_register_scorers():\n    raise ValueError('first\\nsecond')",

@@ -322,7 +322,7 @@ def test_a_part_whose_module_ends_the_process_or_prints_is_named(
         "    return [tts.ScorerSpec('acme-exit', 'acme_part:build', '')]\n",
     )
     install("acme-part", "print('hello')\nraise SystemExit(3)\n", entry_points="[other]\nx = y\n")
-    with refused("scorer 'acme-exit' (acme-exit 1.0", "cannot be imported (SystemExit(3))", kind=PluginError):
+    with refused("scorer 'acme-exit' (acme-exit 1.0", "cannot be imported (SystemExit: 3)", kind=PluginError):
         build_scorer("acme-exit", spec, digits_backbone, CPU)
     assert capsys.readouterr() == ("", "hello\n")
 
