@@ -29,7 +29,7 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tts.evaluation.sweep.summing._draw", lambda folder: ())
+    monkeypatch.setattr("tts.evaluation.sweep.summing._drawn", lambda folder: ())
 
 
 @pytest.fixture

@@ -91,7 +91,12 @@ def test_modes_become_rgb_as_pillow_converts_them(tmp_path: Path, kind: str, mod
 def test_sixteen_bit_grey_keeps_its_upper_eight_bits(tmp_path: Path, name: str) -> None:
     """Pillow's own conversion makes everything above 255 white."""
     grey = np.ascontiguousarray(DEEP[..., 0])
-    picture = read_picture(save(tmp_path / name, Image.fromarray(grey)))
+    path = tmp_path / name
+    if name == "a.pgm":
+        path.write_bytes(b"P5\n%d %d\n65535\n" % grey.shape[::-1] + grey.astype(">u2").tobytes())
+    else:
+        save(path, Image.fromarray(grey))
+    picture = read_picture(path)
     for channel in range(3):
         np.testing.assert_array_equal(picture.pixels[..., channel], grey >> 8)
     assert picture.remarks == ("depth",)
@@ -123,7 +128,7 @@ def test_values_of_unknown_range_are_refused(tmp_path: Path, dtype: Any) -> None
     with pytest.raises(ImageError, match="whose range is unknown; save it with 8 bits a channel"):
         read_image(path)
     (tmp_path / "a.pfm").write_bytes(b"Pf\n4 6\n-1.0\n" + np.zeros((6, 4), "<f4").tobytes())
-    with pytest.raises(ImageError, match="its pixels are floats"):
+    with pytest.raises(ImageError, match=r"its pixels are floats|is no readable image"):  # to older Pillows
         read_image(tmp_path / "a.pfm")
 
 

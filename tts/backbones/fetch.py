@@ -79,40 +79,46 @@ def _check_whole(file: Path, role: str, check: Check) -> None:
     check(file, role)
 
 
-def _check_network(repo: str, name: str) -> None:
-    """Raise ``ConnectionError`` where the hub has no address or does not answer, not after its retries."""
+def _check_network(repo: str, name: str) -> int | None:
+    """Raise ``ConnectionError`` where the hub has no address or does not answer, not after its retries.
+
+    Returns the status of a refusal, which some versions of the hub's client keep to themselves.
+    """
     from huggingface_hub import constants, hf_hub_url
 
     host = urlsplit(constants.ENDPOINT).hostname
     if constants.HF_HUB_OFFLINE or host is None:
-        return
+        return None
     try:
         if not getproxies():
             socket.getaddrinfo(host, 443)
         urlopen(Request(hf_hub_url(repo, name), method="HEAD"), timeout=TIMEOUT).close()
-    except HTTPError:
-        return  # an answer, which the hub's client understands better
+    except HTTPError as error:
+        return error.code  # an answer, which the hub's client understands better
     except (OSError, HTTPException) as error:
         raise ConnectionError(str(error)) from error
+    return None
 
 
 def _download(repo: str, name: str, again: bool) -> Path:
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+    refusal = None
     try:
-        _check_network(repo, name)
+        refusal = _check_network(repo, name)
         return Path(hf_hub_download(repo, name, etag_timeout=TIMEOUT, force_download=again))
     except (LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
-        if _status(error) in (401, 403):
-            raise RunError(_denied(repo, name, error)) from None
+        status = _status(error) or refusal
+        if status in (401, 403):
+            raise RunError(_denied(repo, name, error, status)) from None
         where = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"cannot reach {constants.ENDPOINT}"
         raise CheckpointError(
             f"{where} and {cache_folder()} has no whole {name} of {repo}; check the network,"
             " set HF_HOME to a cache that has it, or copy the file here and pass --weights FILE"
         ) from None
     except (RepositoryNotFoundError, HfHubHTTPError) as error:
-        raise RunError(_denied(repo, name, error)) from None
+        raise RunError(_denied(repo, name, error, _status(error))) from None
     except Exception as error:  # the hub's transport has errors of its own, in each version others
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise CheckpointError(
@@ -130,11 +136,10 @@ def _status(error: BaseException | None) -> int | None:
     return None
 
 
-def _denied(repo: str, name: str, error: Exception) -> str:
+def _denied(repo: str, name: str, error: Exception, status: int | None) -> str:
     """What the hub's refusal means."""
     from huggingface_hub import constants
 
-    status = _status(error)
     if status in (401, 403):
         return (
             f"{repo} does not give out {name} without rights ({status}): accept its licence at"

@@ -206,10 +206,10 @@ def load_folder(
 ) -> Loaded:
     """Transformer and tokenizer as ``write_transformer`` and ``write_tokenizer`` stored them."""
     config = read_folder_config(transformer_file)
-    if tokenizer_file.parent == transformer_file.parent:  # embedded ones may share a tokenizer
-        check_pair(transformer_file.parent)
     for file in (transformer_file, tokenizer_file):
         check_tensors(file, own=True)
+    if tokenizer_file.parent == transformer_file.parent:  # embedded ones may share a tokenizer
+        check_pair(transformer_file.parent)
     family = get_family(config.family)
     info = family.make_info(config.name, config.transformer, config.tokenizer, config.sampling, options)
     weights = read_weights(transformer_file, TRANSFORMER), read_weights(tokenizer_file, TOKENIZER)

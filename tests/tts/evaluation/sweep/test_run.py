@@ -29,7 +29,7 @@ from tts.evaluation.sweep import summing
 from tts.evaluation.sweep.run import run_sweep
 
 torch.set_num_threads(1)
-summing._draw = lambda folder: ()
+summing._drawn = lambda folder: ()
 run_sweep(config, lambda progress: time.sleep(pause))
 """
 """One process of a sweep, slow enough to be hit in the middle; the pictures are tested elsewhere."""
@@ -39,7 +39,7 @@ BASE = SampleConfig(device="cpu", scorer="likelihood", batch_size=10)
 
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tts.evaluation.sweep.summing._draw", lambda folder: ())
+    monkeypatch.setattr("tts.evaluation.sweep.summing._drawn", lambda folder: ())
 
 
 @pytest.fixture

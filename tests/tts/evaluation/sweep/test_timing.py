@@ -16,7 +16,7 @@ from tts.engine.worker import Worker
 from tts.errors import StoppedError
 from tts.evaluation.sweep import timing
 from tts.evaluation.sweep.config import SweepConfig
-from tts.evaluation.sweep.figures import Entry
+from tts.evaluation.sweep.figures import Entry, sources_of
 from tts.evaluation.sweep.run import run_sweep
 from tts.evaluation.sweep.timed import read_timing
 from tts.io import read_json, write_json
@@ -30,12 +30,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that pictures were drawn for; none is drawn."""
     found: list[Path] = []
 
-    def draw(folder: Path) -> tuple[str, ...]:
+    def draw(folder: Path, _: Any) -> None:
         found.append(folder)
-        write_json(folder / "figures.json", {"figures": [Entry("plot", "a.svg", "A", "", None)]})
-        return ()
+        entries = [Entry("plot", "a.svg", "A", "", None)]
+        write_json(folder / "figures.json", {"figures": entries, "made_of": sources_of(folder)})
 
-    monkeypatch.setattr("tts.evaluation.sweep.summing._draw", draw)
+    monkeypatch.setattr("tts.evaluation.sweep.figures.write_figures", draw)
     return found
 
 
