@@ -49,7 +49,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "chunk": (1, CANDIDATES),
     "epoch_pairs": (1, 1 << 40),
     "epochs": (1, 1_000_000),
-    "learning_rate": (0, 1000),
+    "learning_rate": (0, 1),
     "max_candidates": (1, CANDIDATES),
     "max_overhead": (0, 1_000_000),
     "min_images": (2, ITEMS),
@@ -108,7 +108,7 @@ def brief(value: object) -> str:
 def whole(text: str) -> int | None:
     """A whole number from decimal digits, or ``None``; one beyond all bounds comes as ``BEYOND``."""
     digits = text.strip()
-    if not digits.isdecimal():
+    if not (digits.isascii() and digits.isdecimal()):  # int() reads the digits of every script
         return None
     return int(digits) if len(digits) <= 30 else BEYOND
 

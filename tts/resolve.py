@@ -135,7 +135,13 @@ def load_factory(registry: Registry[Any], name: str) -> Any:
 
 
 def build_part(registry: Registry[Any], name: str, request: object) -> Any:
-    """Build what a registered name stands for; errors of a plugin's part can then say whose it is."""
+    """Build what a registered name stands for; errors of a plugin's part can then say whose it is.
+
+    An argument is refused where the spec declares none.
+    """
+    argument = getattr(request, "argument", None)
+    if argument is not None and registry.get(name).argument is None:
+        raise UsageError(f"{registry.kind} {name!r} takes no argument, got {argument!r}; leave it out")
     factory, origin = load_factory(registry, name), get_plugins().origin(registry, name)
     part = factory(request)
     missing = [method for method in METHODS[registry.kind] if not hasattr(part, method)]

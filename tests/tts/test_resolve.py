@@ -306,6 +306,28 @@ def test_parts_of_plugins_get_their_argument(install, digits_backbone):
     )
 
 
+def test_an_argument_that_no_plugin_declares_is_refused(install, refused):
+    install(
+        "acme-plain",
+        """
+        from tts import SelectorSpec
+
+        @tts.hookimpl
+        def tts_register_selectors():
+            return [SelectorSpec("acme-plain", "acme_plain:Part", "s")]
+
+        class Part:
+            name, needs_scores, select = "acme", True, None
+
+            def __init__(self, request):
+                pass
+        """,
+    )
+    assert build_selector("acme-plain", 5, 2.0).name == "acme"
+    with refused("selector 'acme-plain' takes no argument, got '3'; leave it out"):
+        build_selector("acme-plain:3", 5, 2.0)
+
+
 def test_a_judge_of_the_other_kind_is_pointed_to_its_option(spec, digits_backbone, refused):
     with refused("'digits' judges whole images", "pass --scorer preview:digits", kind=PluginError):
         build_scorer("digits", spec, digits_backbone, CPU)
