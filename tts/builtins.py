@@ -52,11 +52,24 @@ def tts_register_scorers() -> Iterable[ScorerSpec]:
 @hookimpl
 def tts_register_selectors() -> Iterable[SelectorSpec]:
     """Provide the rules that choose among scored candidates."""
+    no_draw = ("top_k_select", "temperature")
     return (
-        SelectorSpec("greedy", "tts.selectors:greedy", "the candidate with the highest score"),
+        SelectorSpec(
+            "greedy", "tts.selectors:greedy", "the candidate with the highest score", unused=no_draw
+        ),
         SelectorSpec("topk", "tts.selectors:topk", "a draw among the k highest, odds exp(score / T)"),
-        SelectorSpec("softmax", "tts.selectors:softmax", "a draw among all, odds exp(score / T)"),
-        SelectorSpec("random", "tts.selectors:random", "any candidate; the control that ignores scores"),
+        SelectorSpec(
+            "softmax",
+            "tts.selectors:softmax",
+            "a draw among all, odds exp(score / T)",
+            unused=("top_k_select",),
+        ),
+        SelectorSpec(
+            "random",
+            "tts.selectors:random",
+            "any candidate; the control that ignores scores",
+            unused=no_draw,
+        ),
     )
 
 

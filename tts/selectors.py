@@ -94,22 +94,13 @@ def _temperature(request: SelectorRequest) -> float:
     return request.temperature
 
 
-def _refuse_argument(name: str, request: SelectorRequest, instead: str = "") -> None:
-    if request.argument is not None:
-        raise UsageError(
-            f"selector {name!r} takes no argument, got {request.argument!r}; leave it out{instead}"
-        )
-
-
-def greedy(request: SelectorRequest) -> GreedySelector:
+def greedy(_: SelectorRequest) -> GreedySelector:
     """Factory of the greedy selector."""
-    _refuse_argument("greedy", request)
     return GreedySelector()
 
 
 def topk(request: SelectorRequest) -> TopKSelector:
     """Factory of the top-k selector: ``--top-k-select`` and ``--temperature``."""
-    _refuse_argument("topk", request, ", k is --top-k-select")
     if request.top_k < 1:
         raise UsageError(f"top-k-select {request.top_k} must be at least 1; 1 is greedy")
     return TopKSelector(request.top_k, _temperature(request))
@@ -117,11 +108,9 @@ def topk(request: SelectorRequest) -> TopKSelector:
 
 def softmax(request: SelectorRequest) -> SoftmaxSelector:
     """Factory of the softmax selector: ``--temperature``."""
-    _refuse_argument("softmax", request, ", T is --temperature")
     return SoftmaxSelector(_temperature(request))
 
 
-def random(request: SelectorRequest) -> RandomSelector:
+def random(_: SelectorRequest) -> RandomSelector:
     """Factory of the random selector."""
-    _refuse_argument("random", request)
     return RandomSelector()

@@ -160,12 +160,17 @@ class ScorerRequest:
 
 @dataclass(frozen=True)
 class SelectorSpec:
-    """A selector by name; ``factory`` names a callable ``(SelectorRequest) -> Selector``."""
+    """A selector by name; ``factory`` names a callable ``(SelectorRequest) -> Selector``.
+
+    ``unused`` names the settings that the selector has no use for (``top_k_select``, ``temperature``): they
+    are refused.
+    """
 
     name: str
     factory: str
     summary: str
     argument: str | None = None
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

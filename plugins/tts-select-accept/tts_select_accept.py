@@ -51,5 +51,6 @@ def tts_register_selectors() -> list[tts.SelectorSpec]:
             "tts_select_accept:accept",
             "the first candidate above a threshold",
             argument="THRESHOLD",
+            unused=("top_k_select", "temperature"),
         )
     ]

@@ -17,5 +17,6 @@ def tts_register_selectors() -> list[tts.SelectorSpec]:
             "tts_select_density_choice:build",
             "a draw among the k densest candidates, or k random ones, odds by kernel density",
             argument="k=4,mode=top,space=map,bandwidth=median,weight=W",
+            unused=("top_k_select",),
         )
     ]

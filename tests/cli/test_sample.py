@@ -205,10 +205,21 @@ def test_seeds_of_a_class_are_distinct_with_per_class(succeed: Text, tmp_path: P
     assert load_file(tmp_path / "tokens.safetensors")["seeds"].tolist() == [2, 12, 22, 5, 15, 25]
 
 
-@pytest.mark.parametrize("selector", ["greedy", "topk", "softmax", "random"])
-def test_every_selector_runs(succeed: Text, tmp_path: Path, selector: str) -> None:
-    succeed("sample", *QUICK, "--selector", selector, "--top-k-select", 2, "--out", tmp_path)
+@pytest.mark.parametrize(
+    ("selector", "settings"),
+    [("greedy", ()), ("topk", ("--top-k-select", 2)), ("softmax", ("--temperature", 0.5)), ("random", ())],
+)
+def test_every_selector_runs(
+    succeed: Text, tmp_path: Path, selector: str, settings: tuple[object, ...]
+) -> None:
+    succeed("sample", *QUICK, "--selector", selector, *settings, "--out", tmp_path)
     assert record(tmp_path)["selector"] == selector
+
+
+def test_a_setting_without_effect_is_refused(refuse: Text, tmp_path: Path) -> None:
+    line = refuse("sample", *QUICK, "--temperature", 0.5, "--out", tmp_path / "out")
+    assert "--temperature does not go with --selector greedy; leave it out or pass --selector " in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_random_selector_needs_no_scorer(succeed: Text, tmp_path: Path) -> None:

@@ -143,15 +143,11 @@ class DigitsImageScorer:
 
 def build(request: FeatureRequest) -> DigitsFeatures:
     """Factory of the digits' features."""
-    if request.argument is not None:
-        raise UsageError(f"features 'digits' take no argument, got {request.argument!r}; leave it out")
     return DigitsFeatures(load_digits_classifier(), CLASSIFIER_FILE, request.device)
 
 
 def build_image_scorer(request: ImageScorerRequest) -> DigitsImageScorer:
     """Factory of the digits' judge of whole images."""
-    if request.argument is not None:
-        raise UsageError(f"image scorer 'digits' takes no argument, got {request.argument!r}; leave it out")
     net = load_digits_classifier()
     if (request.classes, request.image_size) != (net.config.classes, SIZE):
         raise UsageError(

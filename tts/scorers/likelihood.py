@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from tts.errors import UsageError
 from tts.interfaces import Proposals
 from tts.specs import ScorerRequest
 
@@ -19,8 +18,6 @@ class LikelihoodScorer:
         return proposals.log_probs.mean(dim=-1)
 
 
-def build(request: ScorerRequest) -> LikelihoodScorer:
+def build(_: ScorerRequest) -> LikelihoodScorer:
     """The likelihood scorer; it has no settings."""
-    if request.argument is not None:
-        raise UsageError(f"scorer likelihood takes no argument, got {request.argument!r}; leave it out")
     return LikelihoodScorer()

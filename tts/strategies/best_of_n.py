@@ -22,7 +22,7 @@ from tts.interfaces import Backbone, BackboneInfo, ImageScorer
 from tts.owners import titled
 from tts.search import SearchResult, search
 from tts.specs import StrategyRequest
-from tts.strategies.strategy import Judges, Strategy, no_argument, no_own_counts
+from tts.strategies.strategy import Judges, Strategy, no_own_counts
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,6 @@ def finished(best: Best, scales: int, decode: bool) -> SearchResult:
     return SearchResult(best.tokens, best.images if decode else None, scores, numbers, {})
 
 
-def build(request: StrategyRequest) -> Strategy:
+def build(_: StrategyRequest) -> Strategy:
     """Factory of rejection among whole images."""
-    no_argument(request, "best-of-n")
     return best_of_n

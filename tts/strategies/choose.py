@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo
 from tts.manager import get_plugins
 from tts.resolve import build_part, split_argument
-from tts.specs import StrategyRequest, StrategySpec
+from tts.specs import SelectorSpec, StrategyRequest, StrategySpec
 from tts.strategies.strategy import Strategy, SupportsCheck
 
 
@@ -17,17 +18,33 @@ def find_strategy(text: str) -> StrategySpec:
     return get_plugins().strategies.get(split_argument(text)[0])
 
 
+def find_selector(text: str) -> SelectorSpec:
+    """The spec of ``name`` or ``name:argument``."""
+    return get_plugins().selectors.get(split_argument(text)[0])
+
+
 def check_strategy_options(config: Any, default: Any) -> StrategySpec:
-    """The spec of a configuration's strategy; refuses options that do not apply to it."""
-    spec = find_strategy(config.strategy)
-    for field in spec.refused:
-        if getattr(config, field) != getattr(default, field):
-            takers = [other.name for other, _ in get_plugins().strategies if field not in other.refused]
-            raise UsageError(
-                f"--{field.replace('_', '-')} does not go with --strategy {spec.name};"
-                f" leave it out or pass --strategy {' or '.join(takers)}"
-            )
+    """The spec of a configuration's strategy; refuses options that do not apply to it or to its selector."""
+    plugins, spec = get_plugins(), find_strategy(config.strategy)
+    refused = {other.name: other.refused for other, _ in plugins.strategies}
+    _check_options(config, default, "strategy", spec.name, refused)
+    if "selector" not in spec.refused:
+        unused = {other.name: other.unused for other, _ in plugins.selectors}
+        _check_options(config, default, "selector", find_selector(config.selector).name, unused)
     return spec
+
+
+def _check_options(
+    config: Any, default: Any, kind: str, name: str, refused: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuse what is not as by default and has no effect; ``refused`` has these fields by part."""
+    for field in refused[name]:
+        if getattr(config, field) != getattr(default, field):
+            takers = [other for other, fields in refused.items() if field not in fields]
+            raise UsageError(
+                f"--{field.replace('_', '-')} does not go with --{kind} {name};"
+                f" leave it out or pass --{kind} {' or '.join(takers)}"
+            )
 
 
 def build_strategy(text: str, info: BackboneInfo | None = None) -> Strategy:

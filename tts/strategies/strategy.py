@@ -80,13 +80,6 @@ def lsrs(
     return search(backbone, scorer, selector, settings, labels, seeds, observers, prefix, counts=counts)
 
 
-def build_lsrs(request: StrategyRequest) -> Strategy:
+def build_lsrs(_: StrategyRequest) -> Strategy:
     """Factory of latent scale rejection sampling."""
-    no_argument(request, "lsrs")
     return lsrs
-
-
-def no_argument(request: StrategyRequest, name: str) -> None:
-    """Refuse a text after the colon."""
-    if request.argument is not None:
-        raise UsageError(f"strategy {name!r} takes no argument, got {request.argument!r}; leave it out")

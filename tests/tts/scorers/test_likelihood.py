@@ -52,8 +52,3 @@ def test_it_prefers_the_most_probable_candidate(digits_backbone, top_k, top_p):
     expected = log_probs.gather(-1, candidates).mean(dim=1)
     torch.testing.assert_close(seen[0].scores, expected, rtol=1e-4, atol=1e-4)
     assert torch.equal(result.winner_index[:, 1], seen[0].scores.argmax(1))
-
-
-def test_it_takes_no_argument(fake_backbone, refused):
-    with refused("scorer likelihood takes no argument, got 'x'"):
-        build(ScorerRequest(fake_backbone(), torch.device("cpu"), "x"))

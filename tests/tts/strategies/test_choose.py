@@ -77,6 +77,26 @@ def test_options_of_other_strategies_are_refused(
         check(SampleConfig(strategy=strategy, **changes))
 
 
+@pytest.mark.parametrize(
+    ("selector", "takers", "changes"),
+    [
+        ("greedy", "topk or softmax", {"temperature": 0.5}),
+        ("greedy", "topk", {"top_k_select": 3}),
+        ("random", "topk or softmax", {"temperature": 0.5}),
+        ("softmax", "topk", {"top_k_select": 3}),
+    ],
+)
+def test_settings_of_other_selectors_are_refused(
+    refused: Refused, selector: str, takers: str, changes: dict[str, Any]
+) -> None:
+    option = "--" + next(iter(changes)).replace("_", "-")
+    with refused(
+        f"{option} does not go with --selector {selector}; leave it out or pass --selector {takers}"
+    ):
+        check(SampleConfig(selector=selector, **changes))
+    assert check(SampleConfig(selector="topk", **changes)) == "lsrs"
+
+
 @pytest.mark.parametrize("strategy", NAMES)
 def test_all_other_options_go_with_all(strategy: str) -> None:
     changes = {"cfg": 2.0, "top_k": 5, "formats": ("npz",), "save_tokens": True, "randomize_scale": 2}

@@ -16,16 +16,15 @@ from tts.config import BEST_OF_N as BEST_OF_N
 from tts.config import LSRS as LSRS
 from tts.config import plan_candidates
 from tts.interfaces import BackboneInfo, Selector
-from tts.resolve import split_argument
 from tts.sample_config import SampleConfig, search_settings
 from tts.scorers.automatic import FALLBACK_SCORER
 from tts.search import effective_candidates
 from tts.specs import BackboneSpec
 from tts.strategies.best_of_n import effective_images
-from tts.strategies.choose import find_strategy
+from tts.strategies.choose import find_selector, find_strategy
 
-NO_DRAW = ("greedy", "random")
-"""Selectors that use neither a k nor a temperature."""
+DRAWING = ("top_k_select", "temperature")
+"""The settings of selectors."""
 
 CANDIDATE_COST = 1 / 16
 """What scoring a candidate costs, in transformer passes: about that of the embedded models."""
@@ -75,7 +74,7 @@ def canonical(config: SampleConfig, spec: BackboneSpec, info: BackboneInfo, sele
     counts, images = effective_candidates(info, search), effective_images(info, search)
     whole, chosen, selects = images > 1, max(counts) > 1, "selector" not in way.refused
     candidates, first, last = _span(search.candidates) if chosen else (str(images), None, None)
-    name = split_argument(config.selector)[0] if chosen and selects else "greedy"
+    unused = find_selector(config.selector).unused if chosen and selects else DRAWING
     setting = Setting(
         strategy=config.strategy if whole or chosen else LSRS,
         scorer=_scorer(config.scorer, spec) if chosen and (selector.needs_scores or not selects) else None,
@@ -84,8 +83,8 @@ def canonical(config: SampleConfig, spec: BackboneSpec, info: BackboneInfo, sele
         candidates=candidates,
         start_scale=first,
         end_scale=last,
-        top_k_select=None if name in (*NO_DRAW, "softmax") else config.top_k_select,
-        temperature=None if name in NO_DRAW else float(config.temperature),
+        top_k_select=None if "top_k_select" in unused else config.top_k_select,
+        temperature=None if "temperature" in unused else float(config.temperature),
         cfg=float(search.cfg),
         top_k=search.top_k,
         top_p=float(search.top_p),
