@@ -28,12 +28,18 @@ def check_logits(logits: Tensor, info: BackboneInfo, scale: int, batch: int) -> 
         )
 
 
-def check_shape(tensor: Tensor, expected: tuple[int, ...], what: str) -> None:
-    """Raise ``ShapeError`` with got and expected."""
+def check_shape(
+    tensor: Tensor, expected: tuple[int, ...], what: str, device: torch.device | None = None
+) -> None:
+    """Raise ``ShapeError`` with got and expected, also for a tensor that is not dense or elsewhere."""
     if not isinstance(tensor, Tensor):
         raise ShapeError(f"{what} must be a tensor of shape {expected}, got {type(tensor).__name__}")
     if tuple(tensor.shape) != expected:
         raise ShapeError(f"{what} must have shape {expected}, got {tuple(tensor.shape)}")
+    if tensor.layout != torch.strided:
+        raise ShapeError(f"{what} must be dense, got {str(tensor.layout).removeprefix('torch.')}")
+    if device is not None and tensor.device != device:
+        raise ShapeError(f"{what} must be on {device}, got {tensor.device}")
 
 
 def check_floats(tensor: Tensor, expected: tuple[int, ...], what: str) -> None:

@@ -248,7 +248,8 @@ class Step:
             partial(self.previews, tokens, rows) if hasattr(self.state, "preview") else no_previews,
         )
         scores = scorer.score(proposals)
-        check_shape(scores, tuple(proposals.tokens.shape[:2]), f"scores of {titled(scorer)}")
+        what, of = f"scores of {titled(scorer)}", proposals.tokens
+        check_shape(scores, tuple(of.shape[:2]), what, of.device)
         if not torch.isfinite(scores).all():
             raise ScoreError(
                 f"scorer {titled(scorer)} gave a score that is not finite at scale {self.scale + 1};"
@@ -295,8 +296,9 @@ class Step:
             return self.state.propose(drawn())[rows]
 
         uniforms = selection_uniforms(seeds, self.settings.stream, self.scale, count)
-        index = selector.select(SelectionContext(self.scale, labels, scores, uniforms, tokens, maps))
-        check_shape(index, (scores.shape[0],), f"choice of {titled(selector)}")
+        own = scores.clone()  # a selector may write into its context
+        index = selector.select(SelectionContext(self.scale, labels, own, uniforms, tokens, maps))
+        check_shape(index, (scores.shape[0],), f"choice of {titled(selector)}", scores.device)
         if index.dtype != torch.int64 or bool(((index < 0) | (index >= count)).any()):
             raise ShapeError(f"selector {titled(selector)} must choose int64 indices from 0 to {count - 1}")
         for observer in observers:

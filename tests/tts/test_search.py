@@ -301,6 +301,28 @@ def test_scores_of_another_shape_are_refused(backbone, fake_scorer, refused, sha
         run(backbone, scorer)
 
 
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        (torch.zeros(5, 6, device="meta"), "must be on cpu, got meta"),
+        (torch.zeros(5, 6).to_sparse(), "must be dense, got sparse_coo"),
+    ],
+)
+def test_scores_without_values_or_not_dense_are_refused(backbone, fake_scorer, refused, scores, words):
+    with refused(f"scores of fake-scorer {words}", kind=ShapeError, code=1):
+        run(backbone, fake_scorer(lambda _: scores))
+
+
+def test_a_selector_that_writes_into_its_scores_changes_no_record(backbone, scorer):
+    class Writing(GreedySelector):
+        def select(self, context):
+            best = super().select(context)
+            context.scores.zero_()
+            return best
+
+    assert_equal(run(backbone, scorer, Writing()), run(backbone, scorer, GreedySelector()))
+
+
 def test_scores_of_another_type_are_taken(backbone, fake_scorer):
     sums = run(backbone, fake_scorer(lambda p: p.tokens.sum(-1)))
     halves = run(backbone, fake_scorer(lambda p: p.tokens.sum(-1).half()))
