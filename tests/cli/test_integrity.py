@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,15 @@ def stripped(path: Path) -> None:
 def test_a_checksum_that_was_taken_away_is_missed(run: Run, copy: Path, use: str) -> None:
     name, command = USES[use]
     stripped(copy / name)
+    refused(run(*command), name)
+
+
+@pytest.mark.parametrize("use", [use for use, (name, _) in USES.items() if name.endswith(".json")])
+def test_a_checksum_that_a_record_lacks_is_missed(run: Run, copy: Path, use: str) -> None:
+    name, command = USES[use]
+    content = json.loads((copy / name).read_text())
+    del content["record_sha256"]
+    (copy / name).write_text(json.dumps(content))
     refused(run(*command), name)
 
 

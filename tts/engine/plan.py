@@ -129,7 +129,8 @@ class Plan:
         path = folder / PLAN_FILE
         if not path.exists():
             return None
-        return read_record(path, cls, "plan", "choose another --out or pass --overwrite", FORMAT_VERSION)
+        way_out = "choose another --out or pass --overwrite"
+        return read_record(path, cls, "plan", way_out, FORMAT_VERSION, own=True)
 
 
 @dataclass(frozen=True)
