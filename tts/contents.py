@@ -135,3 +135,10 @@ def _place(path: Path) -> int | None:
     except OSError as error:
         raise CheckpointError(f"cannot read {path} ({reason(error)}); check the path") from error
     return 8 + found.start(1) if found else None
+
+
+def damaged(folder: Path, fault: object) -> CheckpointError:
+    """What is wrong in a run or data set, with the way to mend it."""
+    return CheckpointError(
+        f"{str(fault).partition('; ')[0]}; mend it with 'tts data verify {folder} --repair'"
+    )

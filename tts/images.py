@@ -171,9 +171,13 @@ def _named(path: Path | str, sha256: str | None = None) -> Iterator[IO[bytes]]:
             if sha256 is not None:
                 data = file.read()
                 if hashlib.sha256(data).hexdigest() != sha256:
-                    raise ValueError(f"it does not match its checksum {sha256[:12]}")
+                    raise ImageError(
+                        f"{path} does not match its checksum {sha256[:12]}; replace or remove it"
+                    )
                 content = BytesIO(data)
             yield content
+    except ImageError:
+        raise
     except Exception as error:  # decoders raise errors of many kinds for broken files
         raise ImageError(f"{path} is no readable image ({_why(error)}); replace or remove it") from error
 

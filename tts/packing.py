@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from tts import __version__
 from tts.engine.folder import RunFolder, recorded_plan
 from tts.engine.plan import PLAN_FILE, Plan
-from tts.errors import CheckpointError, RunError, UsageError
+from tts.errors import RunError, UsageError
 from tts.images import Pixels
 from tts.io import ensure_writable_dir
 from tts.locks import sole_writer
 from tts.outputs import NPZ, RECORD, NpzWriter, read_run, recorded_family
 from tts.pipeline import Item
-from tts.run_images import RunImage, check_listed, checked_shards, damaged, images_of
+from tts.run_images import RunImage, check_listed, checked_shards, images_of
 from tts.sample_job import LAYOUT
 
 PORTION = 64
@@ -154,13 +154,7 @@ def _source(run: RunFolder, tell: Progress) -> Source:
         tell(number + 1, len(run.shards))
     check_listed(run, images)
 
-    def pixels(number: int) -> Pixels:
-        try:
-            return images[number].read()
-        except CheckpointError as error:
-            raise damaged(run, error) from error
-
-    return Source([image.item for image in images], pixels)
+    return Source([image.item for image in images], lambda number: images[number].read())
 
 
 def _portions(source: Source, order: Sequence[int], size: int) -> Iterator[tuple[int, Pixels]]:

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tts.contents import check_tensors, sha256_file
+from tts.contents import check_tensors, damaged, sha256_file
 from tts.engine.folder import RunFolder
 from tts.engine.shards import Rows, read_shard
 from tts.errors import CheckpointError
-from tts.images import Pixels, read_image
+from tts.images import ImageError, Pixels, read_image
 from tts.outputs import IMAGES, image_path
 from tts.pipeline import Item
 
@@ -44,7 +44,10 @@ class RunImage:
         if self.pixels is not None:
             found: Pixels = self.pixels.numpy()
             return found
-        return read_image(self.path, self.sha256)
+        try:
+            return read_image(self.path, self.sha256)
+        except ImageError as error:
+            raise damaged(self.folder, error) from error
 
 
 def png_digests(folder: Path, items: Sequence[Item]) -> Tensor:
@@ -89,7 +92,7 @@ def checked_shards(run: RunFolder, numbers: Sequence[int] | None = None) -> Iter
         for shard in shards:
             yield read_shard(run.shard_path(shard.number), shard, checked=True)[0]
     except CheckpointError as error:
-        raise damaged(run, error) from error
+        raise damaged(run.path, error) from error
 
 
 def check_listed(run: RunFolder, images: Sequence[RunImage]) -> None:
@@ -97,13 +100,6 @@ def check_listed(run: RunFolder, images: Sequence[RunImage]) -> None:
     wanted = {image.path for image in images if image.sha256}
     found = {path for path in (run.path / IMAGES).glob("*/*.png") if path.name[0] != "."}
     for path in sorted(wanted - found)[:1]:
-        raise damaged(run, f"{path} is missing")
+        raise damaged(run.path, f"{path} is missing")
     for path in sorted(found - wanted)[:1]:
         raise CheckpointError(f"{path} is no image of the run; remove it")
-
-
-def damaged(run: RunFolder, fault: object) -> CheckpointError:
-    """What is wrong, with the way to mend it."""
-    return CheckpointError(
-        f"{str(fault).partition('; ')[0]}; mend it with 'tts data verify {run.path} --repair'"
-    )

@@ -210,7 +210,7 @@ def test_a_damaged_run_is_refused(refuse: Text, runs: tuple[Path, Path], tmp_pat
     elif damage == "png":
         file = run / "images" / "0003" / "000001.png"
         file.write_bytes(file.read_bytes()[:60])
-        expected = f"{file} is no readable image"
+        expected = f"{file} does not match its checksum"
     elif damage == "missing":
         (run / "run.json").unlink()
         expected = "is unfinished (no run.json of all its images)"

@@ -85,7 +85,7 @@ def test_bad_input_is_one_line_and_an_existing_picture_stays(
     for options, expected in (
         ((runs[0], tmp_path / "nothing"), "is no folder"),
         ((runs[0], tmp_path / "other"), "no image in common"),
-        ((tmp_path / "damaged",), "is no readable image"),
+        ((tmp_path / "damaged",), "damaged --repair'"),
         ((*runs, "--rows", 0), "invalid value for '--rows'"),
         ((*runs, "--columns", 0), "invalid value for '--columns'"),
         ((), "no finished runs in "),

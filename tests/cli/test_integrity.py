@@ -170,6 +170,13 @@ def test_a_copy_of_a_shipped_file_needs_no_checksum_inside(run: Run, copy: Path,
     refused(run(*sample, "--out", "new"), "mine.safetensors")
 
 
+def test_a_shard_that_is_missing_can_be_mended(run: Run, copy: Path) -> None:
+    (copy / "generated" / "shard-00000.safetensors").unlink()
+    done = run(*TRAIN, "--out", "new")
+    refused(done, "generated/shard-00000.safetensors is missing")
+    assert done.stderr.endswith("; mend it with 'tts data verify generated --repair'\n")
+
+
 def test_a_manifest_that_counts_wrongly_disagrees_with_the_shards(run: Run, copy: Path) -> None:
     path = copy / "real" / "manifest.json"
     path.write_text(path.read_text().replace('"items": 200', '"items": 199'))

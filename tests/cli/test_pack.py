@@ -120,7 +120,9 @@ def test_a_missing_or_unreadable_image_is_named(
     succeed(*SAMPLE, "--seeds", "0-4", "--out", out)
     image = out / "images" / "0001" / "000003.png"
     image.write_bytes(image.read_bytes()[:60])
-    assert f"{image} is no readable image" in refuse("pack", out, "--to", to)
+    line = refuse("pack", out, "--to", to)
+    assert f"{image} does not match its checksum" in line
+    assert line.endswith(f"; mend it with 'tts data verify {out} --repair'")
     image.unlink()
     assert f"{image} is missing" in refuse("pack", out, "--to", to)
     assert list(tmp_path.iterdir()) == [out]  # not even a temporary file

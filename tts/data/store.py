@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tts.cache import known
+from tts.contents import damaged
 from tts.data.columns import check_range, column_types
 from tts.data.manifest import FORMAT_VERSION, Manifest, Shard
 from tts.errors import CheckpointError
@@ -54,6 +55,8 @@ class TokenStore:
             raise CheckpointError(f"{folder} holds no finished data set (no {MANIFEST}); run tts collect")
         store = cls(Path(folder), manifest)
         for shard in manifest.shards:
+            if not (store.folder / shard.name).is_file():
+                raise damaged(store.folder, f"{store.folder / shard.name} is missing")
             store._shard(shard)
         store.verify()
         return store
@@ -118,10 +121,8 @@ class TokenStore:
         found = known([self.folder / shard.name for shard in shards], "sha256", sha256_file)
         for shard, digest in zip(shards, found, strict=True):
             if digest != shard.sha256:
-                raise CheckpointError(
-                    f"{self.folder / shard.name} does not match its checksum {shard.sha256[:12]};"
-                    f" mend it with 'tts data verify {self.folder} --repair'"
-                )
+                fault = f"{self.folder / shard.name} does not match its checksum {shard.sha256[:12]}"
+                raise damaged(self.folder, fault)
 
     def _shard(self, shard: Shard) -> dict[str, Tensor]:
         """The tensors of a shard, mapped from disk, with the shapes and types that the manifest implies."""

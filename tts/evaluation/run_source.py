@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from tts.engine.folder import RunFolder
-from tts.errors import CheckpointError
 from tts.evaluation.folder_source import THREADS
 from tts.evaluation.image_source import ImageSource, check_square
 from tts.images import Pixels
 from tts.outputs import recorded_family, recorded_speed
 from tts.packing import finished_run, shuffled
 from tts.pipeline import Item
-from tts.run_images import RunImage, check_listed, checked_shards, damaged, images_of, items_of
+from tts.run_images import RunImage, check_listed, checked_shards, images_of, items_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +36,7 @@ class RunSource(ImageSource):
                 yield np.stack(list(threads.map(self._load, range(first, min(first + size, rows.stop)))))
 
     def _load(self, number: int) -> Pixels:
-        pixels = _read(self.run, self.images[number])
+        pixels = self.images[number].read()
         check_square(self.images[number].path, pixels.shape, self.size)
         return pixels
 
@@ -58,7 +57,7 @@ def open_run(folder: Path) -> RunSource:
     return RunSource(
         name=folder.resolve().name,
         count=len(items),
-        size=check_square(images[0].path, _read(run, images[0]).shape),
+        size=check_square(images[0].path, images[0].read().shape),
         labels=np.fromiter((item.label for item in items), np.int64, len(items)),
         order=shuffled(len(items)),
         uint8_rule=run.plan.identity.get("uint8_rule"),
@@ -68,10 +67,3 @@ def open_run(folder: Path) -> RunSource:
         run=run,
         images=tuple(images),
     )
-
-
-def _read(run: RunFolder, image: RunImage) -> Pixels:
-    try:
-        return image.read()
-    except CheckpointError as error:
-        raise damaged(run, error) from error
