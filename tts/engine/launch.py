@@ -94,6 +94,7 @@ def meeting(launch: Launch, backend: str = "gloo") -> Iterator[PrefixStore]:
             store = PrefixStore(f"meeting-{launch.restarts}-{next(_meetings)}", store)
             dist.init_process_group(backend, store=store, rank=rank, world_size=world)
     except RuntimeError as error:  # torch.distributed's own
+        _check_agent(launch)  # whose store goes with it
         raise RunError(
             f"the {launch.world} processes could not meet ({reason(error)[:200]}); start the run again"
         ) from error
