@@ -105,7 +105,7 @@ def sole_writer(target: Path) -> Iterator[None]:
     """
     path, lock = target.with_name(f".{target.name}{SUFFIX}"), None
     if is_locked(path):
-        raise RunError(f"another process is writing {target}; wait for it, or choose another file")
+        raise RunError(f"another process is writing {target}; wait for it, or write elsewhere")
     with suppress(RunError):
         lock = Lock.take(path)
     try:

@@ -19,6 +19,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from tts.limits import NUMBERS
+from tts.locks import sole_writer
+from tts.scorers.resume import CHECKPOINT_FILE
 
 Run = Callable[..., Any]
 Text = Callable[..., str]
@@ -42,6 +44,20 @@ def succeed(run: Run) -> Text:
         return str(done.stdout)
 
     return check
+
+
+def test_one_training_at_a_time_writes_a_folder(
+    run: Run, succeed: Text, trained: Any, tmp_path: Path
+) -> None:
+    arguments = ("train-scorer", *sides(trained), *QUICK, "--out", tmp_path)
+    with sole_writer(tmp_path / CHECKPOINT_FILE):
+        before = sorted(path.name for path in tmp_path.iterdir())
+        done = run(*arguments)
+        assert (done.code, done.stdout) == (1, "")
+        assert f"another process is writing {tmp_path / CHECKPOINT_FILE}; wait for it" in done.stderr
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+    succeed(*arguments)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_a_training_that_learns_nothing_says_so(run: Run, trained: Any, tmp_path: Path) -> None:

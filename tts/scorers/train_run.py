@@ -6,6 +6,7 @@ Under ``torchrun`` rank 0 decides whether and how to begin, evaluates and writes
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tts.engine.stopping import Stop
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import Backbone
 from tts.io import ensure_writable_dir
+from tts.locks import sole_writer
 from tts.manager import get_plugins
 from tts.owners import claim
 from tts.resolve import build_backbone, find_backbone, load_factory, torch_device
@@ -62,6 +64,12 @@ def run_train(config: TrainConfig, progress: Progress = lambda done, total: None
     ``last.safetensors`` holds the training until it is finished, for ``resume`` to go on from. Gives nothing
     in ranks other than 0, which alone calls ``progress``.
     """
+    with ExitStack() as held:
+        return _run(config, progress, held)
+
+
+def _run(config: TrainConfig, progress: Progress, held: ExitStack) -> TrainSummary | None:
+    """The same, with the folder ``held`` by a lock from when it is first written to."""
     launch = Launch.from_environment()
     config = located(config)
     out = Path(config.out)
@@ -75,6 +83,7 @@ def run_train(config: TrainConfig, progress: Progress = lambda done, total: None
             _check_finished(config)
             return True, None
         opened.append(_open(config, loss, launch))
+        held.enter_context(sole_writer(out / CHECKPOINT_FILE))
         if start == "anew":
             clear(out)
             return False, None
