@@ -97,7 +97,7 @@ def refused(done: Any, name: str) -> None:
     assert not Path("new").exists() or not any(Path("new").iterdir())
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", [MIDDLE, *(pytest.param(p, marks=pytest.mark.slow) for p in (HEADER, END))])
 @pytest.mark.parametrize("use", USES)
 def test_a_changed_byte_is_refused_by_name(run: Run, copy: Path, use: str, place: str) -> None:
     name, command = USES[use]

@@ -275,11 +275,12 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [
         (signal.SIGTERM, 143, "error: terminated; stopped after step "),
-        pytest.param(signal.SIGKILL, -9, "", marks=pytest.mark.slow),
+        (signal.SIGKILL, -9, ""),
     ],
 )
 def test_a_training_that_was_ended_goes_on_bit_by_bit(

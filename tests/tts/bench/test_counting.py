@@ -90,7 +90,8 @@ def test_operations_of_a_published_batch_are_the_useful_ones():
     assert sampled(16, 1, decode=True).flops == pytest.approx(23.9e12, rel=0.01)
 
 
-@pytest.mark.parametrize("sampler", [pytest.param("exact", marks=pytest.mark.slow), "fast"])
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["exact", "fast"])
 def test_candidates_add_what_their_scores_cost(sampler):
     """59.9 MFLOP a candidate and scale as the network is written, and nothing that stays alive."""
     more = sampled(2, 40, sampler) - sampled(2, 1, sampler)

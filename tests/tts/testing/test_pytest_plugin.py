@@ -120,7 +120,7 @@ EDITABLE = (
 """What an editable installation of the toolkit makes pytest say."""
 
 
-@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("named", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_it_loads_once_whether_the_metadata_names_it_or_not(named: bool, site: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()

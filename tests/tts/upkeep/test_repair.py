@@ -70,7 +70,8 @@ def content(folder: Path):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-@pytest.mark.parametrize("make", [collected, pytest.param(sampled, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [collected, sampled])
 def test_a_killed_repair_is_repaired_by_the_next_one(tmp_path, killed_after, make):
     damaged, folder = tmp_path / "damaged", tmp_path / "folder"
     shards = make(damaged)
