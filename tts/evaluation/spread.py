@@ -38,6 +38,9 @@ Intervals = dict[str, tuple[float, float]]
 FEWEST = 50
 """Images that an interval needs; of fewer the spread itself is not known well enough."""
 
+WIDEST = 5
+"""Half an interval in its figure, at most: ends a factor exp(5) = 148 away tell nothing."""
+
 _SIGNED = ("fid_infinity", "inception_score_infinity")
 """Figures at infinity are differences, whose intervals are symmetric; others are positive and have those of
 their logarithm."""
@@ -95,7 +98,8 @@ def bootstrap(
         warn(said)
     flat = sorted(name for name, (low, high) in found.items() if not low < high)
     if flat:
-        warn(f"no interval of {', '.join(flat)}: all resamples agree, so nothing tells how sure it is")
+        why = "too near 0, or all resamples agree, so nothing tells how sure it is"
+        warn(f"no interval of {', '.join(flat)}: {why}")
     return {name: ends for name, ends in found.items() if name not in flat}
 
 
@@ -103,7 +107,7 @@ def _around(estimate: float, half: float, signed: bool) -> tuple[float, float]:
     """Ends at a distance from an estimate, on the scale of logarithms for positive figures."""
     if signed:
         return estimate - half, estimate + half
-    if estimate <= 0:
+    if half >= WIDEST * estimate:  # as of a set against itself, whose distance is rounding
         return 0.0, 0.0
     factor = math.exp(half / estimate)
     return estimate / factor, estimate * factor
