@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from tts.errors import TtsError, check_text
+from tts.limits import brief
 from tts.manager import get_plugins
 from tts.owners import naming
 from tts_cli.output import echo
@@ -116,6 +117,9 @@ def _usage_message(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     if context is not None and message == context.get_help():
         return message
+    faults = getattr(error.__cause__, "errors", None)  # of pydantic, which newer versions of Typer ask
+    for fault in faults() if callable(faults) else ():
+        message = message.replace("Input should", f"{brief(str(fault['input']))!r} should")
     message = _one_line(message).rstrip(".").replace(". Did you mean", "; did you mean")
     if message[1:2].islower():
         message = message[0].lower() + message[1:]

@@ -216,6 +216,15 @@ def test_every_selector_runs(
     assert record(tmp_path)["selector"] == selector
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--per-class", "many"), ("--per-class", "1.5"), ("--cfg", "x")]
+)
+def test_what_is_no_number_is_named(refuse: Text, option: str, value: str) -> None:
+    line = refuse("sample", option, value)
+    assert line.startswith(f"error: invalid value for '{option}': '{value}' ")
+    assert line.endswith("; see tts sample --help")
+
+
 def test_a_setting_without_effect_is_refused(refuse: Text, tmp_path: Path) -> None:
     line = refuse("sample", *QUICK, "--temperature", 0.5, "--out", tmp_path / "out")
     assert "--temperature does not go with --selector greedy; leave it out or pass --selector " in line
