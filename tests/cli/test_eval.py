@@ -259,7 +259,7 @@ def test_an_error_in_one_process_ends_both(launch: Start, runs: tuple[Path, Path
     last = sorted((tmp_path / "run" / "images" / "0009").iterdir())[-1]  # only the second process reads it
     last.write_bytes(b"")
     for target, words in (
-        (tmp_path / "run", f"{last} is no readable image"),
+        (tmp_path / "run", f"{last} does not match its checksum"),
         (tmp_path / "no", "does not exist"),
     ):
         done = launch("eval", runs[0], target, "--batch-size", 5)
