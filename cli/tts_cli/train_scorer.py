@@ -40,6 +40,7 @@ def train_scorer(
         ),
     ] = None,
     weights: options.Weights = None,
+    part: options.Part = None,
     scales: Annotated[
         str | None, typer.Option(help="Scales trained on, from 1: 2- leaves the first out. Default: all.")
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -109,6 +110,13 @@ WITHIN = [
     for name, group in GROUPS.items()
     for inner in group.registered_commands
 ]
+
+
+def test_a_command_that_takes_weights_takes_their_part() -> None:
+    given = {name: inspect.signature(command).parameters for name, command in COMMANDS.items()}
+    takers = [name for name, parameters in given.items() if "weights" in parameters]
+    assert {"sample", "collect", "train-scorer"} <= set(takers)
+    assert [name for name in takers if "part" not in given[name]] == []
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *GROUPS, *WITHIN])

@@ -48,7 +48,7 @@ def missing_data(config: TrainConfig) -> tuple[CollectConfig, ...]:
         needed = " and ".join(f"'{commands[kind]}'" for kind in lacking)
         raise UsageError(f"no {' and no '.join(lacking)} data of {spec.name} in {place.folder}; run {needed}")
     sides = {"generated": None, "real": spec.real_images}
-    return tuple(CollectConfig(text, config.weights, real=sides[kind]) for kind in lacking)
+    return tuple(CollectConfig(text, config.weights, part=config.part, real=sides[kind]) for kind in lacking)
 
 
 def _spec(config: TrainConfig) -> BackboneSpec:

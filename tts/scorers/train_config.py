@@ -22,6 +22,7 @@ class TrainConfig:
     loss: str = "pairwise"
     backbone: str | None = None
     weights: tuple[str, ...] = ()
+    part: str | None = None
     scales: str | None = None
     condition: str = "scale"
     epochs: int = 4

@@ -190,7 +190,7 @@ def _backbone(config: TrainConfig, generated: TokenStore, device: torch.device) 
     files = tuple(Path(weight) for weight in weights)
     free = find_backbone(name, files)[0].max_side is not None
     sides = ",".join(map(str, generated.identity.schedule)) if free else None
-    choices = Choices(sides, part=recorded.get("part"))
+    choices = Choices(sides, part=config.part or recorded.get("part"))
     backbone = build_backbone(name, files, device, torch.float32, choices)[1]
     difference = generated.identity.mismatch(BackboneIdentity.from_backbone(backbone))
     if difference:
