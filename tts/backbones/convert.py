@@ -70,6 +70,7 @@ def convert(
     family.build_transformer(states[0], config.transformer)
     family.build_tokenizer(states[1], config.tokenizer)
     for weights in (found, code):
+        weights.check_finite()
         for remark in weights.remarks or ((f"took {weights.taken}",) if weights.part or weights.left else ()):
             say(remark)
     with new_folder(_free(out or place_of(config.name).model, overwrite)) as folder:

@@ -65,6 +65,15 @@ class Weights:
             said.append(f"the weights in {self.source.name} are {self.rounded}, not float32")
         return (*self.notes, *said)
 
+    def check_finite(self) -> None:
+        """Refuse tensors with values that no image can come from."""
+        values = {key: tensor for key, tensor in self.state.items() if not key.endswith(DERIVED)}
+        for key, tensor in values.items():
+            if tensor.is_floating_point() and not tensor.float().isfinite().all():
+                raise CheckpointError(
+                    f"{str(self.source)!r} holds {key} with values that are not finite; give another checkpoint"
+                )
+
     def digest(self) -> str:
         """SHA-256 over the tensors that are loaded, whatever file and wrapper they lie in."""
         total = hashlib.sha256()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 
 import pytest
@@ -166,6 +167,18 @@ def test_a_training_checkpoint_serves_both_options(tmp_path, synthetic_state, fo
     assert said == [f"took 'trainer.{name}' of ar-ckpt-last.pth" for name in states]
     for name in (TRANSFORMER_FILE, TOKENIZER_FILE):
         assert sha256_file(out / name) == sha256_file(folder / name)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path, tiny_files, synthetic_state, value):
+    state = {key: tensor.clone() for key, tensor in synthetic_state("var_tiny").items()}
+    state["head.weight"][3, 5] = value
+    torch.save(state, tmp_path / "bad.pth")
+    with pytest.raises(
+        CheckpointError, match=r"bad\.pth' holds head\.weight with values that are not finite"
+    ):
+        convert(tmp_path / "bad.pth", tiny_files("var_tiny")[1], tmp_path / "out", None, None, None)
+    assert not (tmp_path / "out").exists()
 
 
 def test_tied_tensors_are_stored_each_by_itself(tmp_path, tiny_files, synthetic_state):

@@ -81,6 +81,8 @@ def test_a_missing_shard_or_tensor_is_named(tmp_path, state):
     message = refusal(index)
     assert shard.name in message
     assert next(iter(whole)) in message
+    torch.save({**whole, "more.weight": torch.zeros(1)}, shard)
+    assert "does not name the tensor 'more.weight'" in refusal(index)
     shard.unlink()
     assert shard.name in refusal(index)
 
