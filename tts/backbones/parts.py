@@ -71,7 +71,7 @@ class Weights:
         for key, tensor in values.items():
             if tensor.is_floating_point() and not tensor.float().isfinite().all():
                 raise CheckpointError(
-                    f"{str(self.source)!r} holds {key} with values that are not finite; give another checkpoint"
+                    f"{str(self.source)!r} holds {key} with values that are not finite; give another file"
                 )
 
     def digest(self) -> str:
