@@ -60,7 +60,8 @@ def open_source(source: Path) -> object:
         if not isinstance(content, dict) or key not in content:
             raise CheckpointError(f"{name} has no tensor {key!r:.80}, which {source} says; fetch both again")
         joined[key] = content.pop(key)
-    beyond = next((key for content in contents.values() for key in content), None)
+    left = (key for content in contents.values() if isinstance(content, dict) for key in content)
+    beyond = next(left, None)
     if beyond is not None:
         raise CheckpointError(
             f"{source} does not name the tensor {beyond!r:.80} of its shards; fetch both again"
