@@ -16,6 +16,7 @@ from tts import __version__
 from tts_cli.main import COMMANDS, GROUPS
 
 Install = Callable[[str, str], None]
+Text = Callable[..., str]
 Tts = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ACME = """
@@ -97,11 +98,14 @@ def summaries(page: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("group", [(), ("data",), ("plugin",)])
-def test_summaries_are_whole_on_a_narrow_terminal(tts: Tts, group: tuple[str, ...]) -> None:
-    page = tts(*group, "--help", COLUMNS="80").stdout
+def test_summaries_are_whole_on_a_narrow_terminal(
+    succeed: Text, monkeypatch: pytest.MonkeyPatch, group: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    page = succeed(*group, "--help")
     assert max(map(len, page.splitlines())) <= 80
     for name, summary in summaries(page).items():
-        own = tts(*group, name, "--help", COLUMNS="80").stdout.split("\n\n")[1]
+        own = succeed(*group, name, "--help").split("\n\n")[1]
         assert summary == " ".join(own.split()), name
 
 
@@ -120,8 +124,8 @@ def test_a_command_that_takes_weights_takes_their_part() -> None:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *GROUPS, *WITHIN])
-def test_a_command_has_a_sentence_and_two_examples(tts: Tts, command: str) -> None:
-    _, _, text = tts(*command.split(), "--help").stdout.partition("\n\n")
+def test_a_command_has_a_sentence_and_two_examples(succeed: Text, command: str) -> None:
+    _, _, text = succeed(*command.split(), "--help").partition("\n\n")
     sentence, examples, *_ = text.split("\n\n")
     assert sentence.endswith(".")
     assert examples.lstrip().startswith("Examples:")

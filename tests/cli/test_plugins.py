@@ -145,7 +145,13 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("where", FAILURES)
+QUICK = ("score", "select", "exit")
+"""Failures that every run tries; the others start a process each, too."""
+
+
+@pytest.mark.parametrize(
+    "where", [pytest.param(key, marks=[pytest.mark.slow] * (key not in QUICK)) for key in FAILURES]
+)
 def test_an_error_in_a_plugins_code_names_the_plugin(
     install: Install, tts: Tts, tmp_path: Path, where: str
 ) -> None:

@@ -73,9 +73,12 @@ def test_a_table_that_fits_is_one_block(
         "list",
         "plugins",
         "eval plain chosen --bootstrap 20 --parts --extrapolate",
-        "bench --candidates 1,2 --batch 2 --rounds 6 --all",
+        pytest.param("bench --candidates 1,2 --batch 2 --rounds 6 --all", marks=pytest.mark.slow),
         "bench --candidates 1,2 --batch 2 --rounds 2",
-        "sweep --grid candidates=1,2 --images 20 --seeds 3 --batch-size 20 --against plain --out sweep",
+        pytest.param(
+            "sweep --grid candidates=1,2 --images 20 --seeds 3 --batch-size 20 --against plain --out sweep",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_commands_fit_80_columns(runs: Path, tts: Tts, monkeypatch: pytest.MonkeyPatch, command: str) -> None:

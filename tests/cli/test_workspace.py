@@ -111,7 +111,12 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("var-d30", "var"), ("flexvar-d24", "flexvar"), ("var-own", "var-own")]
+    ("name", "text"),
+    [
+        ("var-d30", "var"),
+        pytest.param("flexvar-d24", "flexvar", marks=pytest.mark.slow),
+        pytest.param("var-own", "var-own", marks=pytest.mark.slow),
+    ],
 )
 def test_a_converted_model_goes_the_same_way(
     run: Run, tiny_files: Any, pictures: Path, name: str, text: str

@@ -318,10 +318,10 @@ def described(folder: Path, key: str, text: str, source: Path) -> Path:
     return folder / "x.safetensors"
 
 
-@pytest.mark.parametrize("key", ["config", "identity", "training"])
-def test_a_poisoned_description_of_a_scorer_is_one_line(tmp_path: Path, key: str) -> None:
+@pytest.mark.parametrize(("key", "start"), [("config", None), ("identity", None), ("training", -1)])
+def test_a_poisoned_description_of_a_scorer_is_one_line(tmp_path: Path, key: str, start: int | None) -> None:
     source = EMBEDDED / "var-digits-scorer.safetensors"
-    valid = json.loads(load_tensors(source)[1][key])
+    valid = dict(list(json.loads(load_tensors(source)[1][key]).items())[start:])  # all of training is free
     assert check(lambda: load_scorer(described(tmp_path, key, json.dumps(valid), source), 4))
     for text in poisoned(valid):
         check(lambda text=text: load_scorer(described(tmp_path, key, text, source), 4))

@@ -56,7 +56,7 @@ def ran(sampler, candidates, depth=16, batch=24, decode=True):
     return counter
 
 
-SLOW = [("exact", 1), ("exact", 4), ("exact", 128), ("fast", 4)]
+SLOW = [("exact", 1), ("exact", 4), ("exact", 128), ("fast", 4), ("fast", 128)]
 
 
 @pytest.mark.parametrize(

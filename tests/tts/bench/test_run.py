@@ -84,6 +84,7 @@ def test_without_decoding_there_are_no_figures_of_it():
     assert all(point.with_decoder is None and point.without_decoder for point in batch.points)
 
 
+@pytest.mark.slow
 def test_a_batch_size_is_found():
     report = run_bench(config(batch="auto", rounds=1))
     assert report.batches[0].batch == report.auto.batch

@@ -50,7 +50,16 @@ def contents(folder):
 
 @pytest.mark.parametrize(
     ("precision", "steps"),
-    [("float32", (3,)), ("float32", (5,)), ("float32", (8, 9)), ("float32", (10,)), ("bfloat16", (3,))],
+    [
+        pytest.param(precision, steps, marks=[pytest.mark.slow] * (steps != (8, 9)))
+        for precision, steps in [
+            ("float32", (3,)),
+            ("float32", (5,)),
+            ("float32", (8, 9)),
+            ("float32", (10,)),
+            ("bfloat16", (3,)),
+        ]
+    ],
 )
 def test_a_training_that_died_goes_on_bit_by_bit(long, steps, precision, tmp_path):
     long = replace(long, precision=precision)
