@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from tts.data.collect_config import CollectConfig
-from tts.engine.plan import Plan
+from tts.engine.plan import PLAN_FILE, Plan
 from tts.errors import CheckpointError, TtsError
+from tts.records import encode, parse_record
 from tts.resolve import find_backbone
 from tts.sample_config import SampleConfig
 
 Config = SampleConfig | CollectConfig
 OPTIONS = {"formats": "format"}
 """Options that are not named like their field."""
+
+REMEDY = "use that one, or make it again"
 
 
 def config_of(plan: Plan, folder: Path, device: str = "auto") -> Config:
@@ -24,18 +27,19 @@ def config_of(plan: Plan, folder: Path, device: str = "auto") -> Config:
     It asks for the plan's last segment; where there are several, extending by items that are all there
     opens the plan as it is.
     """
+    kind: type[Config] = SampleConfig if plan.kind == "sample" else CollectConfig
     given: dict[str, Any] = {**plan.settings, **plan.segments[-1].choice}
-    execution: dict[str, Any] = {"out": str(folder), "device": device, "extend": len(plan.segments) > 1}
-    try:
-        given["weights"] = tuple(given["weights"])
-        if plan.kind == "sample":
-            return SampleConfig(**{**given, "formats": tuple(given["formats"])}, **execution)
-        schedule = _schedule(given["backbone"], plan.identity["schedule"])
-        return CollectConfig(**given, schedule=schedule, **execution)
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder} was planned by another version ({error}); use that one, or make it again"
-        ) from error
+    for name in sorted(given.keys() ^ {field.name for field in fields(kind)}):
+        if name in given or name in ("backbone", "weights"):
+            raise CheckpointError(f"{folder} was planned by another version ({name!r:.80}); {REMEDY}")
+    sides = plan.identity.get("schedule")
+    if kind is CollectConfig:
+        given["schedule"] = ",".join(map(str, sides)) if isinstance(sides, list) else sides
+    given |= {"out": str(folder), "device": device, "extend": len(plan.segments) > 1}
+    config = parse_record(encode(given), kind, str(folder / PLAN_FILE), "plan of this version", REMEDY)
+    if isinstance(config, CollectConfig) and config.schedule == _own_schedule(config.backbone):
+        return replace(config, schedule=None)
+    return config
 
 
 def command_of(plan: Plan, folder: Path) -> str:
@@ -58,10 +62,9 @@ def _option(name: str, value: Any) -> list[str]:
     return [option, ",".join(value) if isinstance(value, tuple) else str(value)]
 
 
-def _schedule(backbone: str, sides: list[int]) -> str | None:
-    """The schedule as an option; ``None`` where it is the backbone's own."""
+def _own_schedule(backbone: str) -> str | None:
+    """A backbone's own schedule as an option; ``None`` where it cannot be had: building it will say why."""
     try:
-        own = find_backbone(backbone)[0].schedule
-    except TtsError:  # building it will say so
-        own = ()
-    return None if tuple(sides) == tuple(own) else ",".join(map(str, sides))
+        return ",".join(map(str, find_backbone(backbone)[0].schedule))
+    except TtsError:
+        return None

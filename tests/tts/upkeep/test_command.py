@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -66,4 +67,30 @@ def test_a_collection_has_its_schedule_from_the_identity(tmp_path):
 def test_plans_of_other_versions_are_refused(tmp_path, refused, settings):
     plan = Request.of("sample", settings, {}, {"labels": "0"}, [Item(0, 0)]).plan
     with refused("was planned by another version", kind=CheckpointError):
+        config_of(plan, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("backbone", 7), ("candidates", 32), ("cfg", [1.5]), ("dtype", ["a"]), ("formats", 3)),
+        *(("labels", {"0": 1}), ("per_class", "many"), ("randomize_scale", "auto"), ("schedule", {})),
+        *(("sample_all_scales", [[1]]), ("selector", True), ("top_k", 0.5), ("weights", "x")),
+    ],
+)
+def test_settings_of_the_wrong_type_are_refused(tmp_path, refused, name, value):
+    for kind, config in (("sample", SampleConfig), ("generated", CollectConfig)):
+        if hasattr(config, name):
+            settings = {"backbone": "var-digits", "weights": [], name: value}
+            identity = {"schedule": value if name == "schedule" else [1, 2, 3, 4]}
+            plan = Request.of(kind, settings, identity, {}, [Item(0, 0)]).plan
+            with refused("plan.json", "make it again", kind=CheckpointError):
+                config_of(plan, tmp_path)
+
+
+@pytest.mark.parametrize("sides", [5, [10**15], ["x"], {"a": 1}, None])
+def test_a_schedule_of_the_wrong_type_is_no_traceback(tmp_path, sides):
+    settings = {"backbone": "var-digits", "weights": [], "real": "digits"}
+    plan = Request.of("real", settings, {"schedule": sides}, {}, [Item(0, 0)]).plan
+    with suppress(CheckpointError):
         config_of(plan, tmp_path)
