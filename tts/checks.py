@@ -11,10 +11,16 @@ from torch import Tensor
 from tts.config import check_candidates
 from tts.errors import RunError, ShapeError, UsageError
 from tts.interfaces import BackboneInfo
+from tts.limits import CANDIDATES, flat
 from tts.owners import titled
 
 if TYPE_CHECKING:
     from tts.search import SearchResult
+
+
+INTEGERS = (torch.int32, torch.int64)
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""Types that everything here can work with; of others PyTorch lacks operations."""
 
 
 def check_logits(logits: Tensor, info: BackboneInfo, scale: int, batch: int) -> None:
@@ -83,7 +89,7 @@ def check_counts(counts: Sequence[Sequence[int]], batch: int, scales: int) -> No
     """Refuse numbers of candidates (B, K) of another shape, below one, or above all bounds."""
     if not isinstance(counts, Sequence) or not all(isinstance(own, Sequence) for own in counts):
         raise ShapeError(
-            f"numbers of candidates must be sequences of shape {(batch, scales)}, got {counts!r:.80}"
+            f"numbers of candidates must be sequences of shape {(batch, scales)}, got {flat(counts)}"
         )
     lengths = {len(own) for own in counts}
     if len(counts) != batch or not lengths <= {scales}:
@@ -93,9 +99,27 @@ def check_counts(counts: Sequence[Sequence[int]], batch: int, scales: int) -> No
         check_candidates(tuple(own))
 
 
-def check_batch(info: BackboneInfo, labels: Tensor, seeds: Tensor, prefix: Sequence[Tensor] = ()) -> None:
-    """Refuse labels and seeds that are no whole numbers (B,), unknown classes, and maps that do not fit."""
+def check_part(part: object, what: str, *names: str) -> None:
+    """Refuse what is no object with these attributes, such as the name or the class of a part."""
+    if isinstance(part, type) or not all(hasattr(part, name) for name in names):
+        raise UsageError(
+            f"{what} must be an object with {' and '.join(names)}, got {flat(part)};"
+            f" tts.resolve.build_{what} makes one of a name"
+        )
+
+
+def check_batch(
+    info: BackboneInfo, labels: Tensor, seeds: Tensor, prefix: Sequence[Tensor] = (), number: int = 0
+) -> None:
+    """Refuse labels and seeds that are no whole numbers (B,), unknown classes, and maps that do not fit.
+
+    ``number`` is that of a candidate.
+    """
     check_indices(labels, info.classes, "labels")
+    if not len(labels):
+        raise ShapeError("labels must be of one image or more, got none")
+    if not isinstance(number, int) or not 0 <= number < CANDIDATES:
+        raise UsageError(f"number {flat(number)} must be that of a candidate, from 0 to {CANDIDATES - 1}")
     check_indices(seeds, None, "seeds")
     if labels.shape != seeds.shape:
         raise ShapeError(
@@ -108,9 +132,9 @@ def check_indices(values: Tensor, below: int | None, what: str) -> None:
     """Refuse what is no tensor (N,) of whole numbers from 0 to under ``below``."""
     if not isinstance(values, Tensor):
         raise ShapeError(f"{what} must be a tensor of whole numbers (N,), got {type(values).__name__}")
-    if values.ndim != 1 or values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+    if values.ndim != 1 or values.dtype not in INTEGERS or not _readable(values):
         got = f"{_dtype(values)} {tuple(values.shape)}"
-        raise ShapeError(f"{what} must be whole numbers of shape (N,), got {got}")
+        raise ShapeError(f"{what} must be whole numbers of shape (N,), got {got}; give a dense int64 tensor")
     if not len(values):
         return
     low, high = (int(value) for value in values.aminmax())
@@ -133,16 +157,25 @@ def check_matrix(values: Tensor, what: str) -> None:
     """Refuse what is no tensor (N, D) of floating-point numbers."""
     if not isinstance(values, Tensor):
         raise ShapeError(f"{what} must be a tensor (N, D), got {type(values).__name__}")
-    if values.ndim != 2 or not values.is_floating_point():
+    if values.ndim != 2 or not values.shape[1] or values.dtype not in FLOATS or not _readable(values):
         got = f"{_dtype(values)} {tuple(values.shape)}"
-        raise ShapeError(f"{what} must be floating-point numbers of shape (N, D), got {got}")
+        raise ShapeError(
+            f"{what} must be floating-point numbers of shape (N, D), got {got}; give a dense float32 tensor"
+        )
 
 
 def check_numbers_in(values: Tensor, what: str) -> None:
-    """Refuse NaN in a matrix (N, D)."""
+    """Refuse a matrix (N, D) without rows, and NaN, infinity and numbers that are infinite in float32."""
     check_matrix(values, what)
-    if bool(values.isnan().any()):
-        raise UsageError(f"{what} hold NaN; check the images and the extractor's weights")
+    if not len(values):
+        raise ShapeError(f"{what} must be of one image or more, got {tuple(values.shape)}")
+    if not bool(values.float().isfinite().all()):
+        raise UsageError(f"{what} hold NaN or infinity; check the images and the extractor's weights")
+
+
+def _readable(values: Tensor) -> bool:
+    """Whether a tensor has its values one by one in memory."""
+    return values.layout == torch.strided and not values.is_meta
 
 
 def check_labels(labels: Tensor, images: int) -> None:

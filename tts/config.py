@@ -63,8 +63,9 @@ class SearchSettings:
         for name in ("cfg", "top_k", "top_p", "chunk"):
             check_number(name, getattr(self, name))
         for name in ("chunk_bytes", "whole_images"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} {getattr(self, name)} must be at least 1")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} {brief(value)} must be a whole number of at least 1")
         check_sampler(self.sampler)
 
 

@@ -72,6 +72,10 @@ NUMBERS: dict[str, tuple[float, float]] = {
 """The least and the most of the fields of configurations, whichever of them has a field of that name."""
 
 
+FRACTIONS = ("cfg", "learning_rate", "max_overhead", "temperature", "top_p")
+"""Those of them that need not be whole."""
+
+
 def check_numbers(config: object, **remarks: str) -> None:
     """Refuse the fields of a configuration that are out of their ranges, or no finite numbers.
 
@@ -82,13 +86,18 @@ def check_numbers(config: object, **remarks: str) -> None:
 
 
 def check_number(field: str, value: object, remark: str = "") -> None:
-    """Refuse a value of a field that is out of range, if it is a number."""
-    if field not in NUMBERS or not isinstance(value, int | float):
+    """Refuse a value of a field that is no number or out of range; ``None`` is a default."""
+    if field not in NUMBERS or value is None:
         return
     low, high = NUMBERS[field]
     name = OPTIONS.get(field, field.replace("_", "-"))
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{name} {value} must be a number from {low} to {high}")
+    if isinstance(value, float) and field in FRACTIONS:
+        right = math.isfinite(value)
+    else:
+        right = isinstance(value, int) and not isinstance(value, bool)
+    if not right or not isinstance(value, int | float):
+        kind = "a number" if field in FRACTIONS else "a whole number"
+        raise UsageError(f"{name} {brief(value)} must be {kind} from {low} to {high}")
     if value < low:
         raise UsageError(f"{name} {brief(value)} must be at least {low}{remark and '; '}{remark}")
     if value > high:
@@ -103,6 +112,11 @@ def brief(value: object) -> str:
     """A value for a message, however long it is."""
     text = str(value)
     return text if len(text) <= 40 else f"{text[:12]}... of {len(text)} characters"
+
+
+def flat(value: object) -> str:
+    """The same of a value whose text may have several lines, as that of an array."""
+    return brief(" ".join(str(value).split()))
 
 
 def whole(text: str) -> int | None:

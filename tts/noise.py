@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tts.errors import ShapeError
+from tts.limits import flat
 from tts.noise_streams import Purpose, Stream
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -65,9 +66,9 @@ def _words(
 ) -> Tensor:
     blocks = -(-positions // 4)
     if not isinstance(seeds, Tensor) or seeds.ndim != 1 or seeds.is_floating_point():
-        raise ShapeError(f"seeds must be a tensor of whole numbers (B,), got {seeds!r:.80}")
+        raise ShapeError(f"seeds must be a tensor of whole numbers (B,), got {flat(seeds)}")
     if not isinstance(candidates, range | Tensor):
-        raise ShapeError(f"candidates must be a range, or a tensor (B, M) of numbers, got {candidates!r:.80}")
+        raise ShapeError(f"candidates must be a range, or a tensor (B, M) of numbers, got {flat(candidates)}")
     seeds = seeds.to(torch.int64)[:, None, None]  # B 1 1
     key = (seeds & _MASK, (seeds >> 32) & _MASK)
     position = torch.arange(blocks, device=seeds.device)[None, None, :]  # 1 1 L/4

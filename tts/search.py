@@ -16,6 +16,7 @@ from tts.checks import (
     check_floats,
     check_images,
     check_logits,
+    check_part,
     check_shape,
 )
 from tts.config import SearchSettings
@@ -35,6 +36,7 @@ from tts.interfaces import (
     SupportsPreviews,
     no_previews,
 )
+from tts.limits import flat
 from tts.noise import mixed, selection_uniforms, token_uniforms
 from tts.owners import titled
 from tts.ranked import filtered
@@ -125,8 +127,14 @@ def search(
     ``ScoreError`` for scores that are not finite, ``ShapeError`` for tensors of the wrong shape and
     ``UsageError`` for labels, seeds, token maps and settings that are out of range.
     """
+    check_part(backbone, "backbone", "info", "begin")
+    check_part(selector, "selector", "needs_scores", "select")
+    if scorer is not None:
+        check_part(scorer, "scorer", "score")
+    if not isinstance(settings, SearchSettings):
+        raise UsageError(f"settings must be SearchSettings, got {flat(settings)}")
     info = backbone.info
-    check_batch(info, labels, seeds, prefix)
+    check_batch(info, labels, seeds, prefix, number)
     planned, shape = scale_groups(info, settings, labels, counts), (len(labels), info.scales)
     if scorer is None and selector.needs_scores and any(groups[-1].count > 1 for groups in planned):
         raise UsageError(f"selector {titled(selector)} needs a scorer; give one, or one candidate a scale")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tts.errors import UsageError
 from tts.interfaces import SelectionContext
+from tts.limits import check_number
 from tts.specs import SelectorRequest
 
 
@@ -42,6 +43,11 @@ class TopKSelector:
     name: str = "topk"
     needs_scores: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be drawn with."""
+        check_number("top_k_select", self.k, "1 is greedy")
+        _check_temperature(self.temperature)
+
     def select(self, context: SelectionContext) -> Tensor:
         """Index (B,) of a draw among the best k."""
         k = min(self.k, context.scores.shape[1])
@@ -64,6 +70,10 @@ class SoftmaxSelector:
     name: str = "softmax"
     needs_scores: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be drawn with."""
+        _check_temperature(self.temperature)
+
     def select(self, context: SelectionContext) -> Tensor:
         """Index (B,) of a draw among all candidates."""
         return gumbel_argmax(context.scores / self.temperature, context.uniforms)
@@ -85,13 +95,13 @@ LEAST_TEMPERATURE = 1e-6
 """Far below it, scores divided by T overflow in float32: all of them are then equally infinite."""
 
 
-def _temperature(request: SelectorRequest) -> float:
-    if not request.temperature >= LEAST_TEMPERATURE:
+def _check_temperature(temperature: float) -> None:
+    if isinstance(temperature, int | float) and not temperature >= LEAST_TEMPERATURE:
         raise UsageError(
-            f"temperature {request.temperature:g} must be at least {LEAST_TEMPERATURE:g};"
+            f"temperature {temperature:g} must be at least {LEAST_TEMPERATURE:g};"
             " for the T = 0 limit use --selector greedy"
         )
-    return request.temperature
+    check_number("temperature", temperature)
 
 
 def greedy(_: SelectorRequest) -> GreedySelector:
@@ -101,14 +111,12 @@ def greedy(_: SelectorRequest) -> GreedySelector:
 
 def topk(request: SelectorRequest) -> TopKSelector:
     """Factory of the top-k selector: ``--top-k-select`` and ``--temperature``."""
-    if request.top_k < 1:
-        raise UsageError(f"top-k-select {request.top_k} must be at least 1; 1 is greedy")
-    return TopKSelector(request.top_k, _temperature(request))
+    return TopKSelector(request.top_k, request.temperature)
 
 
 def softmax(request: SelectorRequest) -> SoftmaxSelector:
     """Factory of the softmax selector: ``--temperature``."""
-    return SoftmaxSelector(_temperature(request))
+    return SoftmaxSelector(request.temperature)
 
 
 def random(_: SelectorRequest) -> RandomSelector:

@@ -6,6 +6,7 @@ Axis letters: N images.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,20 +92,28 @@ def _sorted(folder: Path) -> tuple[list[str], list[str], list[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             hidden, named = entry.name[0] == ".", entry.name.lower().endswith(EXTENSIONS)
-            if not hidden and entry.is_dir():
+            if not hidden and _is(entry.is_dir):
                 folders.append(_one_line(entry))
-            elif not hidden and named and entry.is_file():
+            elif not hidden and named and _is(entry.is_file):
                 images.append(_one_line(entry))
             elif not hidden or named:
                 others.append(entry.name)
     return sorted(images), sorted(others), sorted(folders)
 
 
+def _is(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind, which a link that leads round in circles is not."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
 def left_out_line(left_out: Tally) -> str:
     """What to say of what was left out."""
     return (
         f"{left_out.count} files or folders are left out ({left_out}): they are hidden, not where images are"
-        f" expected, or not named like one ({_EXTENSIONS})"
+        f" expected, no regular files, or not named like one ({_EXTENSIONS})"
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tts.checks import check_indices
 from tts.errors import UsageError
+from tts.limits import CLASSES
 
 
 def split(
@@ -23,7 +24,7 @@ def split(
     A class with two items or more keeps at least one of them on either side; a single item is for training.
     Split before pairing: no item then stands on both sides.
     """
-    check_indices(labels, None, "labels")
+    check_indices(labels, CLASSES, "labels")
     if not 0.0 < fraction < 1.0:
         raise UsageError(f"held-out fraction is {fraction}, it must lie between 0 and 1; use for example 0.1")
     shuffled = torch.randperm(len(labels), generator=generator)
@@ -49,8 +50,8 @@ class PairSampler:
 
     def __init__(self, real_labels: Tensor, generated_labels: Tensor, seed: int) -> None:
         """Index labels (N_real,) and (N_generated,)."""
-        check_indices(real_labels, None, "labels of real items")
-        check_indices(generated_labels, None, "labels of generated items")
+        check_indices(real_labels, CLASSES, "labels of real items")
+        check_indices(generated_labels, CLASSES, "labels of generated items")
         highest = [int(labels.max()) + 1 for labels in (real_labels, generated_labels) if len(labels)]
         classes = max(highest, default=0)
         self._real, self._real_starts, real_counts = _by_class(real_labels, classes)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
-from tts.checks import check_indices, check_matrix
+from tts.checks import check_labels, check_matrix, check_numbers_in
 from tts.errors import ShapeError, UsageError
 from tts.evaluation.features import Features
 from tts.evaluation.figures import MetricOptions, Reference
@@ -23,12 +22,15 @@ _RATIO = 1.5  # and this many times as often as by chance: less does no harm to 
 
 def check_comparable(samples: Features, reference: Reference, options: MetricOptions) -> None:
     """Refuse sets that no figures can be computed of, and options that are out of range."""
-    if not isinstance(samples, Features):
-        raise ShapeError(f"samples must be tts.Features, got {type(samples).__name__}")
+    for what, value, kind in (
+        ("samples", samples, Features),
+        ("reference", reference, Reference),
+        ("options", options, MetricOptions),
+    ):
+        if not isinstance(value, kind):
+            raise ShapeError(f"{what} must be {kind.__name__}, got {type(value).__name__}")
     _check_options(options)
-    for name, part in (("pooled features", samples.pool), ("spatial features", samples.spatial)):
-        if part is not None:
-            check_matrix(part, f"{name} of the samples")
+    check_matrix(samples.pool, "pooled features of the samples")
     if len(samples) < 2:
         raise UsageError(f"figures need at least 2 images, got {len(samples)}; generate more")
     _check_finite(samples, "samples")
@@ -38,11 +40,11 @@ def check_comparable(samples: Features, reference: Reference, options: MetricOpt
     if reference.features is not None:
         _check_finite(reference.features, "reference")
         _check_width("pooled features", samples.pool, reference.features.pool.shape[1])
-    for name, part in (("labels", samples.labels), ("logits", samples.logits), ("spatial", samples.spatial)):
+    for name, part in (("logits", samples.logits), ("spatial", samples.spatial)):
         if part is not None and len(part) != len(samples):
             raise ShapeError(f"{len(samples)} images have {len(part)} rows of {name}, expected one each")
     if samples.labels is not None:
-        check_indices(samples.labels, None, "labels")
+        check_labels(samples.labels, len(samples))
 
 
 def doubts(samples: Features, reference: Reference, options: MetricOptions) -> Iterator[str]:
@@ -136,12 +138,7 @@ def _check_width(what: str, samples: Tensor, expected: int) -> None:
 
 
 def _check_finite(features: Features, whose: str) -> None:
-    for name, part in (
-        ("pooled features", features.pool),
-        ("spatial features", features.spatial),
-        ("logits", features.logits),
-    ):
-        if part is not None and not bool(torch.isfinite(part).all()):
-            raise UsageError(
-                f"{name} of the {whose} hold NaN or infinity; check the images and the extractor"
-            )
+    check_numbers_in(features.pool, f"pooled features of the {whose}")
+    for name, part in (("spatial features", features.spatial), ("logits", features.logits)):
+        if part is not None:
+            check_numbers_in(part, f"{name} of the {whose}")

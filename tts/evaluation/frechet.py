@@ -21,6 +21,7 @@ from tts.errors import ShapeError, UsageError
 Matrix = NDArray[np.float64]
 BLOCK = 8192  # rows in float64 at a time
 _ASYMMETRY = 1e-4  # of a stored covariance, relative to its largest entry: float32 files are not exact
+_LARGEST = 1e30  # of what stored statistics hold: squares of it still fit
 _NEGATIVE = -1e-3  # the lowest eigenvalue relative to the highest that rounding explains
 
 
@@ -67,7 +68,7 @@ class FrechetStatistics:
         """Statistics of batches of features (N, D)."""
         statistics: FrechetStatistics | None = None
         for batch in batches:
-            statistics = (statistics or FrechetStatistics(batch.shape[-1])).update(batch)
+            statistics = statistics.update(batch) if statistics else FrechetStatistics.of(batch)
         return _some(statistics)
 
     @staticmethod
@@ -157,10 +158,15 @@ def _check_stored(mean: NDArray[Any], covariance: NDArray[Any], count: int | Non
             f"stored statistics have a mean {mean.shape} and a covariance {covariance.shape}, expected"
             " (D,) and (D, D); use a file with mu and sigma of one extractor"
         )
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise UsageError("stored statistics hold NaN or infinity; fetch or compute the file again")
+    if not all((np.abs(part) < _LARGEST).all() for part in (mean, covariance)):  # neither is NaN
+        raise UsageError(
+            f"stored statistics hold NaN, infinity or numbers above {_LARGEST:g};"
+            " fetch or compute the file again"
+        )
     if np.abs(covariance - covariance.T).max(initial=0) > _ASYMMETRY * np.abs(covariance).max(initial=0):
         raise UsageError("a stored covariance is not symmetric; fetch or compute the file again")
+    if (covariance.diagonal() < 0).any():
+        raise UsageError("a stored covariance has negative variances; fetch or compute the file again")
     if count is not None and count < 2:
         raise UsageError(f"stored statistics need at least 2 images, got {count}; compute them of more")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tts.checks import check_numbers_in
+from tts.checks import check_matrix
 from tts.errors import ShapeError, UsageError
 
 
@@ -24,7 +24,9 @@ class ClassProbabilities:
     @staticmethod
     def of(logits: Tensor) -> ClassProbabilities:
         """By the softmax of logits (n, C); a logit of minus infinity is a class that is impossible."""
-        probabilities = logits.double().softmax(dim=1)
+        probabilities = logits.detach().double().softmax(dim=1)
+        if bool(probabilities.isnan().any()):
+            raise UsageError("logits hold NaN or infinity; check the images and the extractor's weights")
         return ClassProbabilities(probabilities, torch.special.entr(probabilities).sum(dim=1))
 
 
@@ -35,7 +37,7 @@ def inception_score(logits: Tensor, split: int | None = None) -> float:
     The parts must be random ones: of images in the order of their classes, a part has few classes and scores
     low.
     """
-    check_numbers_in(logits, "logits")
+    check_matrix(logits, "logits")
     if not len(logits):
         raise ShapeError(f"logits are {tuple(logits.shape)}, expected (N, C) with an image or more")
     if split is not None and split < 1:

@@ -54,9 +54,10 @@ def coverage(
     check_numbers_in(samples, "features of the samples")
     if reference.shape[1:] != samples.shape[1:]:
         raise ShapeError(f"samples have {samples.shape[1]} features, the reference {reference.shape[1]}")
-    inside = within(samples, reference, radii(reference, neighbours, half, block), half, block)
-    covered = within(reference, samples, radii(samples, neighbours, half, block), half, block)
-    return Coverage(inside, covered)
+    known, made = (radii(features, neighbours, half, block) for features in (reference, samples))
+    return Coverage(
+        within(samples, reference, known, half, block), within(reference, samples, made, half, block)
+    )
 
 
 def radii(features: Tensor, neighbours: int = 3, half: bool = False, block: int = BLOCK) -> Tensor:

@@ -59,6 +59,8 @@ class NpzFile:
         self._checked: set[str] = set()
         with self._opened() as archive:
             names = [info.filename for info in archive.infolist() if info.filename.endswith(_SUFFIX)]
+            if twice := sorted(name for name in {*names} if names.count(name) > 1):
+                raise ValueError(f"it holds {twice[0]} twice")
             self.arrays = {name.removesuffix(_SUFFIX): self._header(archive, name) for name in names}
 
     def __contains__(self, name: str) -> bool:

@@ -86,6 +86,17 @@ def test_links_are_followed(tmp_path: Path) -> None:
     assert list_images(tmp_path / "root", classes=2).files == ("one/b.png", "one/c.png", "two/a.png")
 
 
+def test_links_in_circles_and_pipes_are_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "root/one/b.png")
+    os.mkfifo(tmp_path / "root" / "one" / "pipe.png")
+    for name in ("one/self.png", "round"):
+        (tmp_path / "root" / name).symlink_to(Path(name).name)
+    listed = list_images(tmp_path / "root", classes=1)
+    assert listed.files == ("one/b.png",)
+    assert sorted(listed.left_out.first) == ["one/pipe.png", "one/self.png", "round"]
+    assert "no regular files" in left_out_line(listed.left_out)
+
+
 def test_listing_refuses_another_number_of_classes(tmp_path: Path, refused) -> None:
     touch(tmp_path, "a/1.png")
     with refused("has 1 class folders, the backbone has 10 classes; give one"):

@@ -166,7 +166,9 @@ def test_an_unknown_count_takes_nothing() -> None:
     [
         (np.zeros(3), np.eye(4), None, r"mean \(3,\) and a covariance \(4, 4\)"),
         (np.zeros((3, 3)), np.eye(3), None, r"expected \(D,\) and \(D, D\)"),
-        (np.array([0.0, np.nan]), np.eye(2), None, "NaN or infinity"),
+        (np.array([0.0, np.nan]), np.eye(2), None, "NaN, infinity or numbers above"),
+        (np.zeros(2), np.full((2, 2), 1e300), None, "numbers above 1e\\+30"),
+        (np.zeros(2), -np.eye(2), None, "negative variances"),
         (np.zeros(2), np.array([[1.0, 0.5], [0.0, 1.0]]), None, "not symmetric"),
         (np.zeros(2), np.eye(2), 1, "at least 2 images, got 1"),
     ],

@@ -92,6 +92,17 @@ def test_columns_first_are_refused(tmp_path: Path, refused: Any) -> None:
         written(tmp_path / "a.npz", "stored", arr_0=np.asfortranarray(np.zeros((4, 3), np.uint8)))
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_array_that_is_there_twice_is_refused(tmp_path: Path, refused: Any) -> None:
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for value in range(2):
+            with archive.open("arr_0.npy", "w") as member:
+                np.lib.format.write_array(member, np.full((4, 2), value))
+    with refused(f"{path} is no complete npz (it holds arr_0.npy twice)", kind=CheckpointError):
+        NpzFile(path)
+
+
 HEADERS = {
     "terabytes": "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 64, 64, 3), }",
     "many digits": "{'descr': '|u1', 'fortran_order': False, 'shape': (%s,), }" % ("9" * 400),
