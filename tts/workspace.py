@@ -102,5 +102,6 @@ def finished_samples() -> list[Path]:
     if not runs:
         raise UsageError(f"no finished runs in {root()}; make one with 'tts sample', or name folders")
     if len(names) > 1:
-        raise UsageError(f"{root()} has runs of {' and '.join(names)}; name those that are meant")
+        one = root() / names[-1] / "samples" / "*"
+        raise UsageError(f"{root()} has runs of {', '.join(names)}; give those of one model, like {one}")
     return sorted(runs, key=lambda run: (not run.name.startswith("plain"), str(run)))

@@ -13,7 +13,7 @@ NONE = "-"
 PARTS_OF_DIGITS = ("heldout", "train", "all")
 
 # Column, figure, digits after the point; the first three are named after the features' distance.
-DISTANCES = (("{} ↓", "fid", 3), ("{}-INF ↓", "fid_infinity", 3), ("S{} ↓", "sfid", 3))
+DISTANCES = (("{} ↓", "fid", 3), ("{}-INF ↓", "fid_infinity", 3), ("s{} ↓", "sfid", 3))
 PARTS = (
     ("MEAN-DIFF2", "mean_diff2", 3),
     ("TRACE-REF", "trace_reference", 3),
@@ -55,7 +55,9 @@ def _legend(found: Evaluation, shown: set[str]) -> str:
     said = {
         title: f"{title}: Frechet distance of {found.features.get('name')} features",
         f"{title}-INF": "-INF: at infinitely many images",
+        f"s{title}": f"s{title}: of an earlier layer",
         "IS": "IS: Inception Score",
+        "IS-1": "IS-1: of all images as one part",
         "VARIANCE": "VARIANCE: of the features within a class",
         "OVERHEAD": f"OVERHEAD: time beyond that of {found.runs[0].run}",
     }

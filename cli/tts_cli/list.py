@@ -25,6 +25,10 @@ BACKBONE_HEADER = (
     "ALIASES",
     "OWNER",
 )
+LEGEND = (
+    "IMAGE: pixels a side; CFG, TOP-K, TOP-P: what samples are drawn with; FREE-TO: the last side up to which"
+    " --schedule is free; SCORER: what comes with it, for --scorer auto; -: none."
+)
 
 
 def list_names(
@@ -41,7 +45,8 @@ def list_names(
     if as_json:
         print_json({title: _records(registry) for title, registry in _registries(plugins).items()})
         return
-    print_table(BACKBONE_HEADER, [_backbone_row(spec, owner) for spec, owner in plugins.backbones])
+    rows = [_backbone_row(spec, owner) for spec, owner in plugins.backbones]
+    print_table(BACKBONE_HEADER, rows, LEGEND)
     for registry in list(_registries(plugins).values())[1:]:
         echo("")
         rows = [(_with_argument(spec), _distribution(owner), spec.summary) for spec, owner in registry]

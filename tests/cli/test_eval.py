@@ -25,7 +25,7 @@ Text = Callable[..., str]
 Start = Callable[..., "subprocess.CompletedProcess[str]"]
 LIKELIHOOD = ("--candidates", "4", "--scorer", "likelihood")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tts_cli")
-TITLES = "RUN IMAGES FD ↓ SFD ↓ IS ↑ IS-1 ↑ PRECISION ↑ RECALL ↑ ACCURACY ↑ VARIANCE"
+TITLES = "RUN IMAGES FD ↓ sFD ↓ IS ↑ IS-1 ↑ PRECISION ↑ RECALL ↑ ACCURACY ↑ VARIANCE"
 COLUMNS = TITLES.split()
 
 
@@ -124,7 +124,7 @@ def test_parts_and_intervals_can_be_shown(run: Run, runs: tuple[Path, Path]) -> 
     header, row, legend, _ = done.stdout.splitlines()
     titles = header.replace(" ↓", "").replace(" ↑", "").split()
     assert "[low, high]: 95% interval" in legend
-    assert titles[2:9] == ["FD", "FD-INF", "SFD", "MEAN-DIFF2", "TRACE-REF", "TRACE-GEN", "2TR-SQRT"]
+    assert titles[2:9] == ["FD", "FD-INF", "sFD", "MEAN-DIFF2", "TRACE-REF", "TRACE-GEN", "2TR-SQRT"]
     assert "IS-INF" in titles
     assert not {"PRECISION", "RECALL"} & set(titles)
     record = json.loads(run("eval", runs[0], *spread, "--no-manifold", "--json").stdout)["runs"][0]

@@ -185,7 +185,9 @@ def test_evaluations_take_the_runs_that_are_there(run: Run, refuse: Text) -> Non
     place = Path("tts-work/var-d30/samples/plain")
     place.mkdir(parents=True)
     (place / "run.json").write_text("{}")
-    assert "tts-work has runs of var-d30 and var-digits; name those that are meant" in refuse("eval")
+    assert "give those of one model, like tts-work/var-digits/samples/*" in refuse("eval")
+    for command in (("eval",), ("collect", "--out", "elsewhere", "--real")):  # runs are no classes
+        assert "is a run of the toolkit, no class" in refuse(*command, "tts-work/var-digits/samples")
 
 
 @pytest.mark.usefixtures("empty")

@@ -19,6 +19,7 @@ from torch import Tensor
 from tts.data.classes import Classes
 from tts.data.decode import Crop, decode
 from tts.data.listing import ImageFolder
+from tts.engine.plan import PLAN_FILE
 from tts.errors import UsageError, reason
 from tts.images import EXTENSIONS, Pixels, Tally
 
@@ -69,6 +70,11 @@ def scan(root: Path) -> Scan:
         raise UsageError(
             f"cannot list image folder {error.filename or root} ({reason(error)}); check the rights there"
         ) from error
+    for name, (_, strangers, _) in zip(classes.names, listed, strict=True):
+        if PLAN_FILE in strangers:
+            raise UsageError(
+                f"{root / name} is a run of the toolkit, no class; give runs themselves: {root}/*"
+            )
     left_out, in_classes, counts = Tally().add(*others), list[str](), list[int]()
     for name, (files, strangers, deeper) in zip(classes.names, listed, strict=True):
         in_classes += [f"{name}/{file}" for file in files]

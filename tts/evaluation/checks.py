@@ -53,13 +53,13 @@ def doubts(samples: Features, reference: Reference, options: MetricOptions) -> I
     if images <= features:
         remedy = "use more images" if options.extrapolate else "use more images, or --extrapolate"
         yield (
-            f"{images} images for {features} features: their covariance is singular and the FID is biased"
-            f" upwards; {remedy}"
+            f"{images} images for {features} features: their covariance is singular and the distance is"
+            f" biased upwards; {remedy}"
         )
     if _few(reference.pool):
         yield (
             f"the reference has {reference.pool.count} images for {features} features: its covariance is"
-            " singular and the FID is biased upwards; use a reference of more images"
+            " singular and the distance is biased upwards; use a reference of more images"
         )
     if options.extrapolate and images <= 2 * features:
         yield (

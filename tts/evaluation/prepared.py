@@ -23,6 +23,7 @@ from tts.resolve import build_features, torch_device
 
 Warn = Callable[[str], None]
 DEFAULT_REFERENCE = "heldout"
+_ALIKE = 1.1  # times as many images change a distance by less than its noise
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ class Prepared:
         if reference is not None and reference.source is not None:
             sides[f"reference {reference.text}"] = reference.source.size
             yield from (f"reference: {doubt}" for doubt in reference.source.doubts)  # its labels are not used
+        counts = [source.count for source in self.sources]
+        if self.reference is not None and max(counts) > _ALIKE * min(counts):
+            yield (
+                f"sets have {min(counts)} to {max(counts)} images, and distances fall with their number:"
+                " compare equal numbers, or the distances at infinity of --extrapolate"
+            )
         if len({*sides.values()}) > 1:
             said = ", ".join(f"{size}x{size} in {name}" for name, size in list(sides.items())[:4])
             yield (

@@ -76,7 +76,7 @@ def run_write_reference(
         if len(found) <= extractor.dimensions:
             doubts.append(
                 f"{len(found)} images for {extractor.dimensions} features: their covariance is singular and"
-                " the FID is biased upwards; use more images"
+                " the distance is biased upwards; use more images"
             )
         for doubt in doubts:
             warn(doubt)

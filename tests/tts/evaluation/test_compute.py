@@ -123,7 +123,7 @@ def test_nothing_is_said_of_good_sets() -> None:
 def test_too_few_images_are_told() -> None:
     few, wide = _features(16, 2, 16), Reference.of(_features(40, 3, 16))
     assert _doubts(few, wide) == [
-        "16 images for 16 features: their covariance is singular and the FID is biased upwards; use more"
+        "16 images for 16 features: their covariance is singular and the distance is biased upwards; use more"
         " images, or --extrapolate"
     ]
     assert (

@@ -305,6 +305,14 @@ def test_sets_of_different_sizes_are_told_or_resized(tmp_path: Path, digits: Any
     assert line.startswith("images are of different sizes (16x16 in small.npz, 32x32 in large.npz)")
 
 
+def test_sets_of_different_numbers_are_told(make: Any, digits: Any) -> None:
+    images, labels = digits
+    few = make("few", images[:100], labels[:100])
+    (said, *_) = evaluated(make("all", images, labels), few).warnings
+    assert said.startswith(f"sets have 100 to {len(images)} images, and distances fall with their number")
+    assert not [text for text in evaluated(few, few).warnings if "their number" in text]
+
+
 def test_auto_says_what_it_took(make: Any, digits: Any) -> None:
     assert evaluated(make("a", *digits)).notes == ("features are digits: reference heldout are real digits",)
     assert evaluated(make("b", *digits), features="digits").notes == ()

@@ -141,12 +141,13 @@ def _model(setting: Setting, defaults: Defaults) -> Iterator[_Part]:
 
 
 def _text(text: str) -> _Part:
-    """A name of a part, or a file: then its name without its ending, or its folder's if that says more."""
+    """A name of a part, or a file: then its name without its ending, or that of a folder if it says more."""
     if text in KNOWN:
         return _Part(text, text)
     path = Path(text)
     file = path.suffix in CHECKPOINTS
-    short = (path.parent.name or path.stem) if file and path.stem in GENERIC else path.stem if file else text
+    names = (path.stem, *(parent.name for parent in path.parents)) if file else (text,)
+    short = next((name for name in names if name not in (*GENERIC, "", "..")), path.stem)
     slug = re.sub(r"[^a-z0-9]+", "-", short.lower()).strip("-")[:LONGEST].strip("-") or "other"
     return _Part(slug, short, sure=False)
 

@@ -71,12 +71,12 @@ def test_files_are_named_with_a_hash(point: Any, info: BackboneInfo) -> None:
     setting = point(candidates="2").setting
     names = [
         name_of(replace(setting, scorer=text), Defaults.of(SPEC, info))
-        for text in ("a/my scorer.pth", "b/my scorer.pth", "runs/One/scorer.safetensors", "../scorer.pth")
+        for text in ("a/my scorer.pth", "b/my scorer.pth", "One/scorer/scorer.safetensors", "../scorer.pth")
     ]
     assert len({name.id for name in names}) == 4
     assert names[0].label.endswith("scorer my scorer")
     assert re.fullmatch("greedy-m2-st2-my-scorer-[0-9a-f]{8}", names[0].id)
-    assert names[2].label.endswith("scorer One")
+    assert [name.label.rpartition("ST 2 ")[2] for name in names[2:]] == ["scorer One", "scorer scorer"]
 
 
 TEXTS = st.sampled_from(
