@@ -203,7 +203,7 @@ def _opened(path: Path | str) -> Iterator[Any]:
     check_text(path)
     try:
         if not Path(path).is_file():
-            raise FileNotFoundError("no such file")
+            raise FileNotFoundError("a folder, not a file" if Path(path).is_dir() else "no such file")
         with safe_open(path, framework="pt", device="cpu") as file:
             yield file
     except OSError as error:

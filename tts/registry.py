@@ -81,7 +81,7 @@ class Registry(Generic[Spec]):
         return self._specs[name]
 
     def _unknown(self, name: str) -> str:
-        close = " or ".join(repr(match) for match in get_close_matches(name, self._specs))
+        close = " or ".join(repr(match) for match in get_close_matches(name.lower(), self._specs))
         hint = f"did you mean {close}? " if close else ""
         message = f"unknown {self.kind} {name!r}; {hint}known: {', '.join(self.names()) or 'none'}"
         failed = ", ".join(self._broken)

@@ -90,7 +90,10 @@ def _names(key: str) -> set[str]:
 def _below(folder: Path, text: str) -> str:
     """A file of a settings file, seen from here; other texts stay."""
     path = folder / text
-    return str(path) if text.endswith(FILES) or (text and path.exists()) else text
+    if not text.endswith(FILES) and not (text and path.exists()):
+        return text
+    short = os.path.normpath(path)  # without '..', unless a link makes that another file
+    return short if os.path.realpath(short) == os.path.realpath(path) else str(path)
 
 
 def _from(folder: Path, text: str) -> str:

@@ -87,6 +87,11 @@ def test_an_unknown_name_gives_the_closest_the_list_and_the_broken_plugins() -> 
     assert "\n" not in message
 
 
+def test_capital_letters_are_no_other_name() -> None:
+    with pytest.raises(PluginError, match="did you mean 'var-d30'"):
+        registry_of(Spec("var-d30")).get("VAR-D30")
+
+
 def test_an_unknown_name_without_relatives() -> None:
     with pytest.raises(PluginError) as caught:
         registry_of().get("zzz")

@@ -172,7 +172,9 @@ def test_files_elsewhere_are_found_again(tmp_path: Path, monkeypatch: pytest.Mon
         write_settings(file, {"scorer": "../scorers/best.safetensors"})
         assert not os.path.isabs(read_json(file)["settings"]["scorer"])
         for seen in (file, Path(os.path.relpath(file))):
-            assert Path(read_settings(seen)["scorer"]).samefile(tmp_path / "scorers" / "best.safetensors")
+            found = read_settings(seen)["scorer"]
+            assert Path(found).samefile(tmp_path / "scorers" / "best.safetensors")
+            assert ("tuned/.." in found) is False
     absolute = str(tmp_path / "scorers" / "best.safetensors")
     assert read_settings(write(tmp_path / "s.json", {"scorer": absolute})) == {"scorer": absolute}
 

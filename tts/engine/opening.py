@@ -194,7 +194,7 @@ class _Opening:
         base = plan.differences(self._asked(plan))
         before, asked = plan.segments[-1].choice, self.request.choice
         chosen = [key for key in {*before, *asked} if before.get(key) != asked.get(key)]
-        names = ", ".join(sorted([*base, *chosen])) or "items"
+        names = ", ".join(sorted(name.removesuffix("_sha256") for name in (*base, *chosen))) or "items"
         more = "" if base else ", or --extend to add items"
         return (
             f"{self.out} holds a run with other settings ({names});"

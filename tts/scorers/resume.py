@@ -49,7 +49,7 @@ def check_same(path: Path, before: Facts, now: Facts) -> None:
         words = ", ".join(f"{option(key)} {before.get(key)}, got {now.get(key)}" for key in other)
         raise UsageError(
             f"{path} is of a training with other settings ({words});"
-            " pass the same ones to go on or --overwrite to train anew"
+            " pass the same ones to go on, --overwrite to train anew, or another --out"
         )
 
 
