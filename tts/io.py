@@ -43,6 +43,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     The name ends in ``.tmp``, so that a leftover of a killed process is never taken for a finished file.
     """
     target = Path(path)
+    check_file(target)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
@@ -56,6 +57,12 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def check_file(path: Path) -> None:
+    """Refuse to put a file in place of a folder, a pipe or a device such as ``/dev/null``."""
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no regular file, and is not replaced by one; name another file")
 
 
 def ensure_writable_dir(path: Path | str) -> Path:

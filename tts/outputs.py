@@ -15,9 +15,10 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from tts import limits
-from tts.errors import CheckpointError
+from tts.engine.plan import PLAN_FILE
+from tts.errors import CheckpointError, UsageError
 from tts.images import Pixels
-from tts.io import atomic_path
+from tts.io import atomic_path, check_file, ensure_writable_dir
 from tts.pipeline import Item
 from tts.records import read_record
 from tts.tiles import tiled
@@ -28,9 +29,23 @@ TOKENS = "tokens.safetensors"
 TRACE = "trace.safetensors"
 NPZ = "samples.npz"
 GRID = "grid.png"
+OWN = (RECORD, TOKENS, TRACE, NPZ, GRID, PLAN_FILE, "manifest.json")
+"""What a run or a data set has beside its sub-folders."""
+
 GRID_ROWS, GRID_COLUMNS, GRID_CELL = 16, 16, 64
 
 W = TypeVar("W", bound="ImagesWriter")
+
+
+def check_target(path: Path, inputs: Sequence[Path | str]) -> None:
+    """Refuse a place for a result that cannot be written, and one that holds what the result is made of."""
+    check_file(path)
+    for source in map(Path, inputs):
+        if path.resolve().is_relative_to(source.resolve()):
+            inside = path.resolve().relative_to(source.resolve())
+            if inside.as_posix() in OWN or (path.exists() and len(inside.parts) != 1):
+                raise UsageError(f"{path} is, or belongs to, {source}, which is read; name another file")
+    ensure_writable_dir(path.parent)
 
 
 def image_path(folder: Path, item: Item) -> Path:

@@ -22,9 +22,8 @@ from tts.engine.folder import RunFolder, recorded_plan
 from tts.engine.plan import PLAN_FILE, Plan
 from tts.errors import RunError, UsageError
 from tts.images import Pixels
-from tts.io import ensure_writable_dir
 from tts.locks import sole_writer
-from tts.outputs import NPZ, RECORD, NpzWriter, read_run, recorded_family
+from tts.outputs import NPZ, RECORD, NpzWriter, check_target, read_run, recorded_family
 from tts.pipeline import Item
 from tts.run_images import RunImage, check_listed, checked_shards, images_of
 from tts.sample_job import LAYOUT
@@ -139,11 +138,9 @@ def finished_run(folder: Path) -> RunFolder:
 def _check_target(run: RunFolder, to: Path, overwrite: bool) -> None:
     if to.is_dir():
         raise UsageError(f"{to} is a folder; give a file such as {to / NPZ}")
-    if to.resolve() == (run.path / NPZ).resolve():
-        raise UsageError(f"{to} is a file of the run itself; choose another --to")
     if to.exists() and not overwrite:
         raise UsageError(f"{to} exists; choose another --to or pass --overwrite")
-    ensure_writable_dir(to.parent)
+    check_target(to, [run.path])
 
 
 def _source(run: RunFolder, tell: Progress) -> Source:

@@ -91,15 +91,16 @@ def evaluate(
     metrics = MetricOptions(
         neighbours, adm_half, split, bootstrap, extrapolate=extrapolate, seed=seed, manifold=not no_manifold
     )
-    check_out(out)
     launch = Launch.from_environment()
     wanted = Resize.parse(resize) if resize is not None else None
     chosen = (features, metrics, batch_size, device, wanted, apply_orientation)
-    config = EvalConfig(tuple(samples or finished_samples()), reference or DEFAULT_REFERENCE, *chosen)
+    compared = DEFAULT_REFERENCE if reference is None else reference
+    config = EvalConfig(tuple(samples or finished_samples()), compared, *chosen)
+    check_out(out, config)
     bar = progress_bar if launch.main else no_bar
     if write_reference is not None:
-        if reference is not None:
-            raise UsageError("--write-reference compares nothing; leave out --reference, or run twice")
+        if reference is not None or out is not None:
+            raise UsageError("--write-reference compares nothing; leave out --reference and --out")
         _write(config, write_reference, launch, as_json)
         return
     found = run_eval(config, launch, lambda text: say(f"warning: {text}"), bar)

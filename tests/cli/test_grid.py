@@ -97,6 +97,6 @@ def test_bad_input_is_one_line_and_an_existing_picture_stays(
 
 def test_a_folder_is_no_file_to_write(run: Run, runs: tuple[Path, Path], tmp_path: Path) -> None:
     done = run("grid", *runs, "--out", tmp_path)
-    assert (done.code, done.stdout) == (1, "")
+    assert (done.code, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())

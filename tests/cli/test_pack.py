@@ -106,7 +106,7 @@ def test_what_cannot_be_packed(succeed: Text, refuse: Text, samples: Path, tmp_p
         assert expected in refuse("pack", folder, "--to", to)
     assert "is a folder; give a file such as" in refuse("pack", samples / "png", "--to", tmp_path)
     own = samples / "npz" / "samples.npz"
-    assert "is a file of the run itself" in refuse("pack", samples / "npz", "--to", own, "--overwrite")
+    assert "which is read; name another file" in refuse("pack", samples / "npz", "--to", own, "--overwrite")
     assert "invalid value for '--seed'" in refuse("pack", samples / "png", "--to", to, "--seed", -1)
     (tmp_path / "file").write_text("mine")
     assert "cannot write to folder" in refuse("pack", samples / "png", "--to", tmp_path / "file" / "all.npz")

@@ -53,6 +53,15 @@ def test_atomic_path_replaces_only_at_the_end(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["result.txt"]
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_no_file_takes_the_place_of_a_pipe_or_a_folder(tmp_path: Path, refused: Any, make: Any) -> None:
+    make(tmp_path / "x")
+    mode = (tmp_path / "x").stat().st_mode
+    with refused("is no regular file, and is not replaced by one"):
+        io.write_json(tmp_path / "x", {})
+    assert (tmp_path / "x").stat().st_mode == mode
+
+
 def test_atomic_path_leaves_foreign_errors_alone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), io.atomic_path(tmp_path / "x") as temporary:
         temporary.write_text((tmp_path / "another").read_text())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tts.errors import CheckpointError
 from tts.io import write_json
-from tts.outputs import GRID_COLUMNS, GRID_ROWS, Grid, NpzWriter, image_path, recorded_speed
+from tts.outputs import GRID_COLUMNS, GRID_ROWS, Grid, NpzWriter, check_target, image_path, recorded_speed
 from tts.pipeline import Item, cross_items
 from tts.tiles import GAP, margin_of
 
@@ -134,3 +135,22 @@ def test_a_foreign_record_has_no_speed(tmp_path, record, refused):
     write_json(tmp_path / "run.json", record)
     with refused(str(tmp_path / "run.json"), "is not a valid record of 'tts sample'", kind=CheckpointError):
         recorded_speed(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["images/0/a.png", "run.json", "plan.json", "samples.npz", "grid.png"])
+def test_what_a_result_is_made_of_is_not_replaced_by_it(tmp_path: Path, refused: Any, name: str) -> None:
+    path = tmp_path / "set" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"kept")
+    for source in (tmp_path / "set", path):
+        with refused(f"{path} is, or belongs to, {source}, which is read; name another file"):
+            check_target(path, [tmp_path / "other", source])
+    assert path.read_bytes() == b"kept"
+
+
+def test_a_result_may_lie_beside_what_it_is_made_of(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for _ in range(2):  # also the second time
+        check_target(tmp_path / "set" / "figures.json", [tmp_path / "set"])
+        (tmp_path / "set" / "figures.json").touch()
+    check_target(tmp_path / "run.json", [tmp_path / "set", "heldout"])

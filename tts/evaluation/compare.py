@@ -10,8 +10,8 @@ from PIL import Image
 
 from tts.errors import UsageError
 from tts.images import Pixels
-from tts.io import ensure_writable_dir, save_png
-from tts.outputs import IMAGES
+from tts.io import save_png
+from tts.outputs import IMAGES, check_target
 from tts.packing import sample_run
 from tts.run_images import RunImage, checked_shards, images_of
 from tts.tiles import tiled
@@ -21,9 +21,9 @@ CELL = 48
 
 def draw_comparison(runs: Sequence[Path], out: Path, columns: int, rows: int) -> int:
     """Draw one titled block a run, a row a class; returns the number of images of each run."""
+    check_target(out, runs)
     found = [_images(run) for run in runs]
     names = _common_names(found)
-    ensure_writable_dir(out.parent)
     by_class: dict[str, list[str]] = {}
     for name in names:
         by_class.setdefault(name.partition("/")[0], []).append(name)

@@ -17,8 +17,8 @@ from tts.evaluation.reading import Reading
 from tts.evaluation.references import OpenReference, open_reference
 from tts.evaluation.resizing import Resize
 from tts.evaluation.sources import open_source
-from tts.io import ensure_writable_dir
 from tts.limits import check_number, check_numbers
+from tts.outputs import check_target
 from tts.resolve import build_features, torch_device
 
 Warn = Callable[[str], None]
@@ -47,12 +47,12 @@ class EvalConfig:
         return self.batch_size or BATCH
 
 
-def check_out(out: Path | None) -> None:
+def check_out(out: Path | None, config: EvalConfig) -> None:
     """Refuse a place for the result that cannot be written, before the work."""
     if out is not None and out.is_dir():
         raise UsageError(f"{out} is a folder; give a file such as {out / 'figures.json'}")
     if out is not None:
-        ensure_writable_dir(out.parent)
+        check_target(out, (*config.samples, config.reference))
 
 
 @dataclass(frozen=True)

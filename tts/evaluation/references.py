@@ -111,7 +111,7 @@ def open_reference(text: str, reading: Reading = AS_STORED) -> OpenReference:
     if text in PARTS:
         return OpenReference(text, resized(open_digits(text), reading.resize))
     path = Path(text)
-    if not path.exists():
+    if not text or not path.exists():
         raise UsageError(
             f"unknown reference {text!r}; use {', '.join(PARTS)} for real digits, or the path of an npz or a"
             " folder of images"

@@ -63,7 +63,7 @@ def run_write_reference(
             f"a reference is made of one set of images, got {len(config.samples)}; run 'tts eval IMAGES"
             f" --write-reference {path}'"
         )
-    check_out(path)
+    check_out(path, config)
     with Crew(launch) as crew:
         batch, prepared = config.batch, Prepared.of(config, compared=False)
         source, extractor = prepared.sources[0], prepared.extractor
