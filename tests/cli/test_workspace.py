@@ -187,7 +187,9 @@ def test_evaluations_take_the_runs_that_are_there(run: Run, refuse: Text) -> Non
     (place / "run.json").write_text("{}")
     assert "give those of one model, like tts-work/var-digits/samples/*" in refuse("eval")
     for command in (("eval",), ("collect", "--out", "elsewhere", "--real")):  # runs are no classes
-        assert "is a run of the toolkit, no class" in refuse(*command, "tts-work/var-digits/samples")
+        assert "is no class of images; give folders of 'tts sample'" in refuse(
+            *command, "tts-work/var-digits/samples"
+        )
 
 
 @pytest.mark.usefixtures("empty")

@@ -73,7 +73,8 @@ def scan(root: Path) -> Scan:
     for name, (_, strangers, _) in zip(classes.names, listed, strict=True):
         if PLAN_FILE in strangers:
             raise UsageError(
-                f"{root / name} is a run of the toolkit, no class; give runs themselves: {root}/*"
+                f"{root / name} was made by 'tts sample' or 'tts collect' and is no class of images; give"
+                " folders of 'tts sample' by their own names"
             )
     left_out, in_classes, counts = Tally().add(*others), list[str](), list[int]()
     for name, (files, strangers, deeper) in zip(classes.names, listed, strict=True):
