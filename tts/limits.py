@@ -104,6 +104,13 @@ def check_number(field: str, value: object, remark: str = "") -> None:
         raise UsageError(f"{name} {brief(value)} must be at most {high}")
 
 
+def check_texts(config: object) -> None:
+    """Refuse empty texts among the values of a configuration, as of a shell's variable that is not set."""
+    for name, value in vars(config).items():
+        if value in ("", ()) and name != "weights":
+            raise UsageError(f"{name.replace('_', '-')} is empty; give a value or leave it out")
+
+
 OPTIONS = {"learning_rate": "lr"}
 """Fields whose option has a name of its own."""
 

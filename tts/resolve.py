@@ -180,7 +180,7 @@ def build_scorer(
         text = automatic_scorer(spec, backbone).text
     name, argument = split_argument(text)
     scorers = get_plugins().scorers
-    is_file = Path(text).exists() or text.endswith((*ENDINGS, INDEX))
+    is_file = (text and Path(text).exists()) or text.endswith((*ENDINGS, INDEX))
     if is_file and name not in scorers.names():
         name, argument = "learned", text
     elif name not in scorers.names() and name in get_plugins().image_scorers.names():

@@ -24,7 +24,7 @@ from tts.engine.opening import Mode, check_mode
 from tts.errors import CheckpointError, UsageError
 from tts.interfaces import BackboneInfo
 from tts.io import UINT8_RULES, load_tensors
-from tts.limits import check_numbers
+from tts.limits import check_numbers, check_texts
 from tts.pipeline import Item, Prefix, cross_items, distinct_items
 from tts.specs import IMAGES
 from tts.strategies.choose import find_strategy
@@ -159,6 +159,7 @@ def _short(value: Any) -> str:
 
 def check_output(config: SampleConfig) -> None:
     """Refuse unknown formats and numbers out of range before anything is loaded."""
+    check_texts(config)
     unknown = [name for name in config.formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"unknown format {unknown[0]!r}; use {' or '.join(FORMATS)}")

@@ -94,6 +94,10 @@ def test_settings_out_of_range(info, changes, words, refused):
         ({"per_class": 0}, "per-class 0 must be at least 1"),
         ({"from_tokens": "x"}, "--from-tokens FILE and --from-scale K go together"),
         ({"from_scale": 2}, "--from-tokens FILE and --from-scale K go together"),
+        ({"labels": ""}, "labels is empty; give a value or leave it out"),
+        ({"seeds": ""}, "seeds is empty"),
+        ({"scorer": ""}, "scorer is empty"),
+        ({"formats": ()}, "formats is empty"),
         ({"overwrite": True, "extend": True}, "--overwrite starts afresh and --extend adds items"),
         ({"overwrite": True, "shard": "1/2"}, "--overwrite does not go with --shard"),
         (

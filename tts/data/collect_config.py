@@ -11,7 +11,7 @@ from tts.data.manifest import Kind
 from tts.engine.opening import Mode, check_mode
 from tts.errors import UsageError
 from tts.interfaces import BackboneInfo
-from tts.limits import check_numbers
+from tts.limits import check_numbers, check_texts
 from tts.specs import BackboneSpec
 
 EXECUTION = (
@@ -73,6 +73,7 @@ class CollectConfig:
 
 def check(config: CollectConfig) -> None:
     """Refuse what is out of range before anything is loaded."""
+    check_texts(config)
     check_numbers(config, workers="0 decodes in the process itself")
     if config.crop not in ("center", "random"):
         raise UsageError(f"unknown crop {config.crop!r}; use center or random")

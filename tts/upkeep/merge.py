@@ -89,7 +89,7 @@ def check_folders(folders: Sequence[Path], out: Path) -> None:
         if out.resolve().is_relative_to(folder.resolve()):
             raise UsageError(f"--out {out} is, or lies in, {folder}, which is merged; choose another --out")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"--out {out} is not an empty folder; choose another --out")
+        raise UsageError(f"--out {out} is not an empty folder; remove it or choose another")
 
 
 @contextmanager
