@@ -87,7 +87,7 @@ def collect_side(config: CollectConfig, log_json: bool = False) -> None:
     from tts.data.collect_run import run_collect
     from tts.engine.launch import Launch
 
-    with run_log("collecting", log_json) as log:
+    with run_log(f"collecting {'generated' if config.real is None else 'real'}", log_json) as log:
         summary = run_collect(config, log.report, log.warn)
     if Launch.from_environment().main:
         for remark in summary.remarks:

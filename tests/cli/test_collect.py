@@ -264,7 +264,7 @@ def test_a_log_in_json(run: Run, images: Path, tmp_path: Path) -> None:
     assert warning["event"] == "warning"
     assert "class-4/1.png" in warning["message"]
     assert (begun["event"], begun["items_done"], begun["items"]) == ("progress", 0, 20)
-    assert (progress["event"], progress["what"]) == ("progress", "collecting")
+    assert (progress["event"], progress["what"]) == ("progress", "collecting real")
     assert (progress["items_done"], progress["items"]) == (20, 20)
     assert (progress["shards_done"], progress["shards"], progress["processes"]) == (1, 1, 1)
     assert progress["time"] >= warning["time"] > 1.6e9

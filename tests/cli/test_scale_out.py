@@ -77,7 +77,7 @@ def test_two_processes_of_torchrun_collect_and_sample(start: Popen, succeed: Any
     assert stdout == f"400 images collected in {tmp_path / 'two'}\n"  # said once
     events = [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
     last = events[-1]
-    assert (last["event"], last["what"]) == ("progress", "collecting")
+    assert (last["event"], last["what"]) == ("progress", "collecting generated")
     assert (last["items_done"], last["items"]) == (400, 400)
     assert (last["shards_done"], last["shards"], last["seconds_left"]) == (8, 8, 0)
     succeed("collect", *options, "--out", tmp_path / "one")
