@@ -33,8 +33,10 @@ def check_backbone(backbone: Backbone, cfg: float | None = None, *, tolerance: f
     some forty images. ``tolerance`` bounds differences that only rounding makes, as a share of the largest
     value. Raises ``ConformanceError``.
     """
-    contract = Contract(title("backbone", backbone.info), WHERE)
-    info = backbone.info
+    info = getattr(backbone, "info", None)
+    contract = Contract(title("backbone", info or backbone), WHERE)
+    if not isinstance(info, BackboneInfo):
+        contract.fail("info must be a BackboneInfo", f"got {type(info).__name__}")
     check_info(info, contract)
     strength = cfg if cfg is not None else info.sampling.cfg
     if cfg is None and strength == info.guidance.off:

@@ -11,6 +11,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from tts.checks import check_batch, check_part
+from tts.errors import UsageError
 from tts.interfaces import (
     Backbone,
     BackboneState,
@@ -47,6 +49,10 @@ def proposals_of(
     ``seeds`` are one an image (0, 1, ... unless given), ``cfg`` the guidance strength (the backbone's own).
     """
     own = range(len(labels)) if seeds is None else seeds
+    check_part(backbone, "backbone", "info", "begin")
+    check_batch(backbone.info, torch.tensor(labels), torch.tensor(own), number=candidates - 1)
+    if scale not in range(backbone.info.scales):
+        raise UsageError(f"scale {scale} must be from 0 to {backbone.info.scales - 1}")
     strength = backbone.info.sampling.cfg if cfg is None else cfg
     state = backbone.begin(torch.tensor(labels), strength)
     for before in range(scale):

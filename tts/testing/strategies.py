@@ -105,6 +105,8 @@ def check_results(trial: Trial, contract: Contract) -> SearchResult:
 
 def check_shapes(result: SearchResult, info: BackboneInfo, batch: int, contract: Contract) -> None:
     """Tokens in range, images in [0, 1], and a score and an index for each scale."""
+    named = all(hasattr(result, name) for name in ("tokens", "images", "winner_scores", "winner_index"))
+    contract.require(named, "a strategy must return a tts.SearchResult", f"got {type(result).__name__}")
     tokens = contract.tensor(result.tokens, (batch, info.tokens), "tokens", torch.int64)
     contract.within(tokens, 0, info.codebook_size - 1, "tokens")
     if result.images is not None:
