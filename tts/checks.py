@@ -132,7 +132,7 @@ def check_indices(values: Tensor, below: int | None, what: str) -> None:
     """Refuse what is no tensor (N,) of whole numbers from 0 to under ``below``."""
     if not isinstance(values, Tensor):
         raise ShapeError(f"{what} must be a tensor of whole numbers (N,), got {type(values).__name__}")
-    if values.ndim != 1 or values.dtype not in INTEGERS or not _readable(values):
+    if values.ndim != 1 or values.dtype not in INTEGERS or values.layout != torch.strided:
         got = f"{_dtype(values)} {tuple(values.shape)}"
         raise ShapeError(f"{what} must be whole numbers of shape (N,), got {got}; give a dense int64 tensor")
     if not len(values):
@@ -157,7 +157,13 @@ def check_matrix(values: Tensor, what: str) -> None:
     """Refuse what is no tensor (N, D) of floating-point numbers."""
     if not isinstance(values, Tensor):
         raise ShapeError(f"{what} must be a tensor (N, D), got {type(values).__name__}")
-    if values.ndim != 2 or not values.shape[1] or values.dtype not in FLOATS or not _readable(values):
+    if (
+        values.ndim != 2
+        or not values.shape[1]
+        or values.dtype not in FLOATS
+        or values.layout != torch.strided
+        or values.is_meta
+    ):
         got = f"{_dtype(values)} {tuple(values.shape)}"
         raise ShapeError(
             f"{what} must be floating-point numbers of shape (N, D), got {got}; give a dense float32 tensor"
@@ -171,11 +177,6 @@ def check_numbers_in(values: Tensor, what: str) -> None:
         raise ShapeError(f"{what} must be of one image or more, got {tuple(values.shape)}")
     if not bool(values.float().isfinite().all()):
         raise UsageError(f"{what} hold NaN or infinity; check the images and the extractor's weights")
-
-
-def _readable(values: Tensor) -> bool:
-    """Whether a tensor has its values one by one in memory."""
-    return values.layout == torch.strided and not values.is_meta
 
 
 def check_labels(labels: Tensor, images: int) -> None:

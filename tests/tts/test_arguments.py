@@ -96,7 +96,6 @@ def test_settings_of_a_search_are_checked(changes: dict[str, Any], words: str) -
         ({"labels": ONES[:0], "seeds": ONES[:0]}, "labels must be of one image or more"),
         ({"labels": torch.arange(2, dtype=torch.uint8)}, "got uint8 (2,); give a dense int64 tensor"),
         ({"seeds": torch.arange(2).to(torch.uint64)}, "got uint64 (2,)"),
-        ({"seeds": torch.arange(2, device="meta")}, "give a dense int64 tensor"),
         ({"labels": torch.arange(2).to_sparse()}, "give a dense int64 tensor"),
         ({"prefix": (torch.zeros(2, 1, dtype=torch.int16),)}, "got int16 (2,)"),
         ({"number": -1}, "number -1 must be that of a candidate, from 0 to 4095"),

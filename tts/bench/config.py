@@ -9,7 +9,7 @@ from typing import Any
 from tts.config import check_sampler, parse_range
 from tts.engine.launch import Launch
 from tts.errors import UsageError
-from tts.limits import CANDIDATES, NUMBERS, brief, check_numbers
+from tts.limits import CANDIDATES, NUMBERS, brief, check_number, check_numbers
 from tts.sample_config import SampleConfig
 
 AUTO = "auto"
@@ -72,7 +72,7 @@ def check_bench(config: BenchConfig) -> None:
     """Refuse numbers out of range, and results that would be lost, before anything is loaded."""
     if not config.counts or config.batches == ():
         raise UsageError("candidates and batch must name a number each")
-    check_numbers(config, rounds="an interval needs 6, 15 give a good one")
+    check_number("rounds", config.rounds, "an interval needs 6, 15 give a good one")
     check_numbers(config.sample)
     check_sampler(config.sample.sampler, config.sample.compile_parts)
     launch = Launch.from_environment()
