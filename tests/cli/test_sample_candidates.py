@@ -97,8 +97,8 @@ def test_the_numbers_may_come_from_a_settings_file(succeed: Text, mixed: Path, t
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "must be labels=candidates; for example 0-4=8;5-9=32"),
-        ("8", "candidates-of '8' must be labels=candidates"),
+        ("", "candidates-of is empty; give a value or leave it out"),
+        ("8", "candidates-of '8' must be labels=candidates; for example 0-4=8;5-9=32"),
         ("1=8;", "must be labels=candidates"),
         ("1=0", "must be whole numbers of at least 1"),
         ("x=8", "candidates-of label 'x' is not a list of whole numbers"),
