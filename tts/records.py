@@ -7,9 +7,12 @@ numbers are bounded before anything is built, so that no record costs more than 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import stat
+from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,9 +62,11 @@ def parse_record(
     data = text.encode(errors="replace") if isinstance(text, str) else text
     try:
         _check_bounds(data)
-        if tag is not None and (found := msgspec.json.decode(data, type=_Tag).format) != tag:
-            raise ValueError(f"its format is {found!r:.80}, this version reads {tag!r}")
-        return msgspec.json.decode(data, type=kind)
+        if tag is not None and (stated := msgspec.json.decode(data, type=_Tag).format) != tag:
+            raise ValueError(f"its format is {stated!r:.80}, this version reads {tag!r}")
+        found = msgspec.json.decode(data, type=kind)
+        json.loads(data, object_pairs_hook=_unique)
+        return found
     except (msgspec.MsgspecError, TtsError, ValueError, RecursionError) as error:
         fault = reason(error).partition("; ")[0][:300]
         raise CheckpointError(f"{where} is not a valid {what} ({fault}); {remedy}") from error
@@ -130,6 +135,13 @@ def _check_bounds(data: bytes) -> None:
     steps = np.isin(signs, list(b"[{")).astype(np.int8) - np.isin(signs, list(b"]}")).astype(np.int8)
     if len(steps) and int(steps.cumsum(dtype=np.int32).max()) > DEPTH:
         raise ValueError(f"nested deeper than {DEPTH} levels")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object with a key twice, of which a reader would take one and forget the other."""
+    for (key, _), (following, _) in pairwise(sorted(pairs, key=itemgetter(0))):
+        if key == following:
+            raise ValueError(f"{key[:80]!r} stands there twice")
 
 
 def _plain(value: object) -> object:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
+from itertools import pairwise
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from tts.errors import TtsError, check_text
+from tts.errors import TtsError, UsageError, check_text
 from tts.limits import brief
 from tts.manager import get_plugins
 from tts.owners import naming
@@ -18,6 +20,9 @@ from tts_cli.output import echo
 
 LONGEST = 1000
 """Characters of an error; of a longer one the middle, which repeats what was typed, is left out."""
+
+EMPTY = re.compile("--[a-z-]+=")
+"""An option without a value, as of a shell's variable that is not set."""
 
 INTERRUPTED = 130  # what Typer makes of Ctrl-C: 128 + SIGINT
 
@@ -46,9 +51,12 @@ class RootGroup(Group):
     _called = ""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuse what is not UTF-8, add the plugins' commands, warn of broken plugins, then parse."""
-        for word in args:
+        """Refuse empty words and what is not UTF-8, add plugins' commands, warn of broken ones, parse."""
+        for before, word in pairwise(("", *args)):
             check_text(word)
+            if word == "" or EMPTY.fullmatch(word):
+                name = (word or before).strip("-=") if (word or before).startswith("--") else "an argument"
+                raise UsageError(f"{name} is empty; give a value or leave it out")
         if not self._extended:
             self._extended = True
             found = _plugin_commands(self.commands)

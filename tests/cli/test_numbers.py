@@ -135,3 +135,22 @@ def test_a_number_out_of_range_is_one_line(command: str, run: Callable[..., Any]
         if done.code != 2 or len(lines) != 1 or len(lines[0]) > 1500:
             faults.append((options, done))
     assert not faults
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("sample", "--out", ""), "out"),
+        (("sample", "--out="), "out"),
+        (("sample", "--candidates-of", ""), "candidates-of"),
+        (("collect", "--real", ""), "real"),
+        (("train-scorer", "--generated="), "generated"),
+        (("eval", ""), "an argument"),
+        (("grid", "--columns", "3", ""), "an argument"),
+        (("data", "verify", ""), "an argument"),
+    ],
+)
+def test_an_empty_text_is_one_line(words: tuple[str, ...], name: str, run: Callable[..., Any]) -> None:
+    done = run(*words)
+    assert done.code == 2
+    assert done.stderr == f"error: {name} is empty; give a value or leave it out\n"

@@ -228,6 +228,15 @@ def test_a_folder_that_cannot_be_written_is_refused(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.parametrize("side", ["real", "generated"])
+def test_a_scorer_does_not_go_into_its_data(refuse: Text, trained: Any, side: str) -> None:
+    folder = getattr(trained, side)
+    before = sorted(folder.iterdir())
+    said = refuse("train-scorer", *sides(trained), "--out", folder, *QUICK, "--overwrite")
+    assert f"{folder} holds the data; choose another --out" in said
+    assert sorted(folder.iterdir()) == before
+
+
 def test_resuming_needs_a_checkpoint(refuse: Text, trained: Any, tmp_path: Path) -> None:
     line = refuse("train-scorer", *sides(trained), *QUICK, "--resume", "--out", tmp_path)
     assert f"{tmp_path} holds no last.safetensors to go on from; leave --resume out to start" in line

@@ -121,6 +121,15 @@ def test_another_file_is_refused(tmp_path: Path, refused: Refused, content: str)
         read_settings(tmp_path / "s.json")
 
 
+def test_a_setting_that_is_given_twice_is_refused(tmp_path: Path, refused: Refused) -> None:
+    content = f'{{"format": "{FORMAT}", "settings": {{"candidates": "4", "cfg": 1, "candidates": "8"}}}}'
+    (tmp_path / "s.json").write_text(content)
+    with refused(
+        "s.json is not a valid file of settings", "'candidates' stands there twice", kind=CheckpointError
+    ):
+        read_settings(tmp_path / "s.json")
+
+
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, refused: Refused) -> None:
     with refused("cannot read", "none.json", kind=CheckpointError):
         read_settings(tmp_path / "none.json")

@@ -129,6 +129,8 @@ def _check(config: TrainConfig) -> Loss:
 
 def _beginning(config: TrainConfig, launch: Launch) -> str:
     out = Path(config.out)
+    if out.resolve() in (Path(config.real).resolve(), Path(config.generated).resolve()):
+        raise UsageError(f"{out} holds the data; choose another --out")
     again = launch.restarts > 0 and (out / CHECKPOINT_FILE).exists()
     resume = config.resume or again  # torchrun has started these processes anew: the training goes on
     return beginning(out, (out / SCORER_FILE).exists(), resume, config.overwrite and not again)
