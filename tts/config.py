@@ -66,6 +66,8 @@ class SearchSettings:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise UsageError(f"{name} {brief(value)} must be a whole number of at least 1")
+        if not isinstance(self.stream, Stream):
+            raise UsageError(f"stream {brief(self.stream)} must be Stream.SAMPLE or Stream.COLLECT")
         check_sampler(self.sampler)
 
 

@@ -79,7 +79,8 @@ def shipped() -> frozenset[str]:
 
 
 def sealed(record: bytes) -> bytes:
-    """An indented JSON object with its checksum; other JSON stays as it is."""
+    """An indented JSON object with its checksum, in place of an older one; other JSON stays as it is."""
+    record = _SEALED.sub(b"{\n", record, count=1) if _SEALED.match(record) else record
     if not record.startswith(b"{\n"):
         return record
     rest = record.removeprefix(b"{\n")

@@ -55,8 +55,10 @@ class RootGroup(Group):
         for before, word in pairwise(("", *args)):
             check_text(word)
             if word == "" or EMPTY.fullmatch(word):
-                name = (word or before).strip("-=") if (word or before).startswith("--") else "an argument"
-                raise UsageError(f"{name} is empty; give a value or leave it out")
+                option = word or before if (word or before).startswith("--") else ""
+                raise UsageError(
+                    f"{option.strip('-=') or 'an argument'} is empty; give a value or leave it out"
+                )
         if not self._extended:
             self._extended = True
             found = _plugin_commands(self.commands)

@@ -148,6 +148,7 @@ def test_a_number_out_of_range_is_one_line(command: str, run: Callable[..., Any]
         (("eval", ""), "an argument"),
         (("grid", "--columns", "3", ""), "an argument"),
         (("data", "verify", ""), "an argument"),
+        (("plugin", "new", "--", ""), "an argument"),
     ],
 )
 def test_an_empty_text_is_one_line(words: tuple[str, ...], name: str, run: Callable[..., Any]) -> None:

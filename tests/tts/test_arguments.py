@@ -50,6 +50,7 @@ SAMPLER = PairSampler(ONES, ONES, 0)
         ({"chunk_bytes": 0}, "chunk_bytes 0"),
         ({"whole_images": 0}, "whole_images 0"),
         ({"sampler": "quick"}, "unknown sampler"),
+        ({"stream": 5}, "stream 5 must be Stream.SAMPLE or Stream.COLLECT"),
         ({"cfg": "1.5"}, "cfg 1.5 must be a number from 0 to 10000"),
         ({"top_k": 2.5}, "top-k 2.5 must be a whole number"),
         ({"top_k": True}, "top-k True must be a whole number"),

@@ -80,6 +80,13 @@ def test_a_record_that_was_edited_is_noticed(record: Path) -> None:
     assert read_json(record)["a"] == 2.5
 
 
+def test_a_record_written_again_has_one_checksum(record: Path) -> None:
+    content = json.loads(record.read_text())
+    write_json(record, {**content, "more": 1})
+    assert record.read_text().count(SEAL) == 1
+    assert read_json(record, own=True)["more"] == 1
+
+
 def test_what_is_shipped_is_listed() -> None:
     files = sorted(EMBEDDED.rglob("*.safetensors"))
     assert files
